@@ -1,0 +1,23 @@
+//! Debian's formats, one file a manual page. They know nothing of images.
+//!
+//! ```text
+//!                 InRelease ─▶ clearsign ─▶ keyring ─▶ release ── digest of ──▶ Packages ─▶ package ─▶ index
+//!                                                         │                        │           │
+//!                                                      deb822 ◀────────────────────┘    version, relation
+//! .deb ─▶ deb            /var/lib/dpkg/status ─▶ status          apt's own sources ─▶ sources
+//! ```
+//!
+//! Every file here turns bytes into a value, or says what is wrong with them; none opens a file, asks a network, reads a
+//! clock or starts a process.
+
+pub mod clearsign;
+pub mod deb;
+pub mod deb822;
+pub mod index;
+pub mod keyring;
+pub mod package;
+pub mod relation;
+pub mod release;
+pub mod sources;
+pub mod status;
+pub mod version;
