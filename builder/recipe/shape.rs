@@ -1,0 +1,222 @@
+//! The first pass over a TOML file: its shape, against its JSON schema.
+//!
+//! serde stops at the first thing that it does not like; a person wants all of them at once. So the parsed tree is walked
+//! beside the schema that serde's own types give: whatever does not fit is a [`Problem`] with its place, and is cut out of
+//! the tree, and what is left over is what serde can read, for the checks of meaning to go on with.
+//!
+//! Of JSON Schema this knows what schemars writes for the types of this program: `type`, `properties`, `required`,
+//! `additionalProperties`, `items`, `$ref`, `enum`, `const`, `oneOf`, `minimum`, `maximum`.
+
+use std::ops::Range;
+
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+use toml::Spanned;
+use toml::de::{DeArray, DeTable, DeValue, Deserializer};
+
+use super::problem::{Problem, Text, did_you_mean};
+
+/// What of `text` fits `schema`, as a `T`, and what does not. No `T`: the text is not TOML, or nothing is left of it.
+pub fn read<T: DeserializeOwned>(text: &Text, schema: &Value) -> (Option<T>, Vec<Problem>) {
+    let (table, mistakes) = DeTable::parse_recoverable(&text.content);
+    if !mistakes.is_empty() {
+        return (None, mistakes.iter().map(|mistake| from_toml(text, mistake)).collect());
+    }
+    let mut shape = Shape { text, schema, problems: Vec::new() };
+    let span = table.span();
+    let root = Spanned::new(span.clone(), DeValue::Table(table.into_inner()));
+    let fitting = match shape.fit(root, schema, "the file").map(Spanned::into_inner) {
+        Some(DeValue::Table(table)) => Deserializer::from(Spanned::new(span, table)),
+        _ => return (None, shape.problems),
+    };
+    match T::deserialize(fitting) {
+        Ok(value) => (Some(value), shape.problems),
+        Err(mistake) => {
+            shape.problems.push(from_toml(text, &mistake));
+            (None, shape.problems)
+        }
+    }
+}
+
+/// What the TOML parser says, as a problem: its first line is the message.
+fn from_toml(text: &Text, mistake: &toml::de::Error) -> Problem {
+    let message = mistake.message().lines().collect::<Vec<_>>().join("; ");
+    let problem = Problem::error(message);
+    match mistake.span() {
+        Some(span) => problem.at(text.at(span), ""),
+        None => problem,
+    }
+}
+
+/// The walk: which text, by which schema, and what was found.
+struct Shape<'a> {
+    text: &'a Text,
+    schema: &'a Value,
+    problems: Vec<Problem>,
+}
+
+impl Shape<'_> {
+    /// What of `value` (called `what` in messages) fits `schema`, if anything.
+    fn fit<'i>(&mut self, value: Spanned<DeValue<'i>>, schema: &Value, what: &str) -> Option<Spanned<DeValue<'i>>> {
+        let span = value.span();
+        let schema = self.behind(schema).clone();
+        let wanted = match schema.get("type").and_then(Value::as_str) {
+            None if !choices(&schema).is_empty() => "string",
+            None => return Some(value),
+            Some(wanted) => wanted,
+        };
+        match (value.into_inner(), wanted) {
+            (DeValue::Table(table), "object") => self.fit_table(span, table, &schema),
+            (DeValue::Array(array), "array") => Some(self.fit_array(span, array, &schema, what)),
+            (DeValue::String(string), "string") => {
+                let fits = self.is_choice(span.clone(), &string, &schema, what);
+                fits.then(|| Spanned::new(span, DeValue::String(string)))
+            }
+            (DeValue::Integer(number), "integer") => {
+                let value = i64::from_str_radix(number.as_str(), number.radix()).ok();
+                let fits = self.is_in_range(span.clone(), value, &schema, what);
+                fits.then(|| Spanned::new(span, DeValue::Integer(number)))
+            }
+            (DeValue::Boolean(value), "boolean") => Some(Spanned::new(span, DeValue::Boolean(value))),
+            (value, _) => {
+                let wanted = article(wanted);
+                let problem = Problem::error(format!("{what} must be {wanted}, and this is {}", name(&value)));
+                self.problems.push(problem.at(self.text.at(span), format!("expected {wanted}")));
+                None
+            }
+        }
+    }
+
+    /// The table with what fits of each key; nothing, if a key that it needs is missing.
+    fn fit_table<'i>(
+        &mut self,
+        span: Range<usize>,
+        table: DeTable<'i>,
+        schema: &Value,
+    ) -> Option<Spanned<DeValue<'i>>> {
+        let none = Map::new();
+        let properties = schema.get("properties").and_then(Value::as_object).unwrap_or(&none);
+        let others = schema.get("additionalProperties").filter(|others| others.is_object());
+        let mut fitted = DeTable::new();
+        let required = schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+        let missing: Vec<&str> = required.filter(|key| !table.keys().any(|there| there.get_ref() == key)).collect();
+        for (key, value) in table {
+            let name = key.get_ref().as_ref();
+            match properties.get(name).or(others) {
+                Some(schema) => {
+                    let what = format!("`{name}`");
+                    if let Some(value) = self.fit(value, schema, &what) {
+                        fitted.insert(key, value);
+                    }
+                }
+                None => {
+                    let known = properties.keys().map(String::as_str);
+                    let all = format!("it may be one of {}", list(known.clone()));
+                    let problem = Problem::error(format!("there is no key `{name}` here"));
+                    let problem = problem.at(self.text.at(key.span()), "unknown key");
+                    self.problems.push(problem.help(all).maybe_help(did_you_mean(name, known)));
+                }
+            }
+        }
+        for key in &missing {
+            let problem = Problem::error(format!("the key `{key}` is missing here"));
+            let problem = problem.at(self.text.at(span.clone()), format!("needs `{key}`"));
+            let meaning = properties.get(*key).and_then(|schema| schema.get("description")).and_then(Value::as_str);
+            self.problems.push(problem.maybe_help(meaning.map(|meaning| format!("`{key}`: {meaning}"))));
+        }
+        missing.is_empty().then(|| Spanned::new(span, DeValue::Table(fitted)))
+    }
+
+    /// The array with the elements that fit.
+    fn fit_array<'i>(
+        &mut self,
+        span: Range<usize>,
+        array: DeArray<'i>,
+        schema: &Value,
+        what: &str,
+    ) -> Spanned<DeValue<'i>> {
+        let mut fitted = DeArray::new();
+        let what = format!("each of {what}");
+        for element in array {
+            let kept = match schema.get("items") {
+                Some(items) => self.fit(element, items, &what),
+                None => Some(element),
+            };
+            kept.into_iter().for_each(|element| fitted.push(element));
+        }
+        Spanned::new(span, DeValue::Array(fitted))
+    }
+
+    /// Whether `string` is one of the strings that `schema` lists, if it lists any.
+    fn is_choice(&mut self, span: Range<usize>, string: &str, schema: &Value, what: &str) -> bool {
+        let choices = choices(schema);
+        if choices.is_empty() || choices.contains(&string) {
+            return true;
+        }
+        let all = format!("it may be {}", list(choices.iter().copied()));
+        let problem = Problem::error(format!("{what} cannot be `{string}`")).at(self.text.at(span), "");
+        self.problems.push(problem.help(all).maybe_help(did_you_mean(string, choices)));
+        false
+    }
+
+    /// Whether `number` lies where `schema` says; `None` is a number that no 64 bits can hold.
+    fn is_in_range(&mut self, span: Range<usize>, number: Option<i64>, schema: &Value, what: &str) -> bool {
+        let (low, high) = match schema.get("format").and_then(Value::as_str) {
+            Some("uint32") => (0, i64::from(u32::MAX)),
+            Some("int32") => (i64::from(i32::MIN), i64::from(i32::MAX)),
+            _ => (i64::MIN, i64::MAX),
+        };
+        let low = schema.get("minimum").and_then(Value::as_i64).unwrap_or(low).max(low);
+        let high = schema.get("maximum").and_then(Value::as_i64).unwrap_or(high).min(high);
+        let fits = number.is_some_and(|number| (low..=high).contains(&number));
+        if !fits {
+            let problem = Problem::error(format!("{what} must be from {low} to {high}"));
+            self.problems.push(problem.at(self.text.at(span), "out of range"));
+        }
+        fits
+    }
+
+    /// The schema that a `$ref` stands for.
+    fn behind<'s>(&'s self, schema: &'s Value) -> &'s Value {
+        let target = schema.get("$ref").and_then(Value::as_str).and_then(|to| to.strip_prefix('#'));
+        target.and_then(|pointer| self.schema.pointer(pointer)).unwrap_or(schema)
+    }
+}
+
+/// The strings that a schema admits, if it lists them: `enum`, or `oneOf` of `const`.
+fn choices(schema: &Value) -> Vec<&str> {
+    let listed = schema.get("enum").and_then(Value::as_array).into_iter().flatten();
+    let alternatives = schema.get("oneOf").and_then(Value::as_array).into_iter().flatten();
+    let described = alternatives.filter_map(|one| one.get("const").or_else(|| one.get("enum")?.get(0)));
+    listed.chain(described).filter_map(Value::as_str).collect()
+}
+
+/// What a person calls a TOML value.
+fn name(value: &DeValue<'_>) -> &'static str {
+    match value {
+        DeValue::String(_) => "a string",
+        DeValue::Integer(_) => "a whole number",
+        DeValue::Float(_) => "a number with a point",
+        DeValue::Boolean(_) => "true or false",
+        DeValue::Datetime(_) => "a date",
+        DeValue::Array(_) => "a list",
+        DeValue::Table(_) => "a table",
+    }
+}
+
+/// What a person calls a JSON Schema type.
+fn article(wanted: &str) -> &str {
+    match wanted {
+        "string" => "a string",
+        "integer" => "a whole number",
+        "boolean" => "true or false",
+        "array" => "a list",
+        "object" => "a table",
+        other => other,
+    }
+}
+
+/// `` `a`, `b`, `c` ``.
+fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    names.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}
