@@ -1,0 +1,147 @@
+//! `goldsmith build`
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::{NoLock, images, print_json};
+use crate::build;
+use crate::mirror::Mirror;
+use crate::mirror::Options;
+use crate::overlay::Overlay;
+use crate::plan::Plan;
+use crate::progress::{Progress, bytes};
+use crate::recipe::Compression;
+use crate::recipe::project::{Mistakes, Project};
+use crate::rootfs::tree::Workshop;
+use crate::sandbox::Namespace;
+use crate::store::Store;
+
+/// Build images from their locks, into images/NAME/.
+///
+/// The same lock, overlays and version of Goldsmith give the same bytes, whoever builds, where and when. The first build
+/// writes the digests of what it gives into the lock; a later one that gives anything else fails, and lists what differs.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  goldsmith build api --offline   # images/api/, without a network")]
+pub struct Build {
+    /// Which; default: every recipe for an image.
+    #[arg(value_name = "IMAGE")]
+    images: Vec<String>,
+    /// Never use the network: what is not in the store is an error.
+    #[arg(long)]
+    offline: bool,
+    /// Take Debian's archives from here instead (`debian` and `debian-security` are looked for below it).
+    #[arg(long, value_name = "URL", env = "GOLDSMITH_MIRROR")]
+    mirror: Option<String>,
+    /// Refuse to change the lock: it must answer the recipe, and know what it gives. For CI.
+    #[arg(long)]
+    locked: bool,
+    /// Keep the working tree, even of a failed build, and say where it is.
+    #[arg(long)]
+    keep: bool,
+    /// How many threads; default: one a processor. The result does not depend on it.
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    jobs: Option<u16>,
+    /// How the layers are compressed, instead of what the recipe says.
+    #[arg(long, value_name = "HOW", value_parser = compression)]
+    compression: Option<Compression>,
+    /// Where to write; default: images/.
+    #[arg(short, long, value_name = "DIR")]
+    output: Option<PathBuf>,
+    /// Print what was built as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// `gzip` or `zstd`.
+fn compression(text: &str) -> Result<Compression, String> {
+    match text {
+        "gzip" => Ok(Compression::Gzip),
+        "zstd" => Ok(Compression::Zstd),
+        _ => Err("it is `gzip` or `zstd`".to_owned()),
+    }
+}
+
+impl Build {
+    pub fn run(self, project: &Project, progress: &Progress, out: &mut dyn Write) -> anyhow::Result<()> {
+        let mut plans = Vec::new();
+        for image in images(project, &self.images)? {
+            plans.push(self.plan(project, &image)?);
+        }
+        let root = self.output.clone().unwrap_or_else(|| project.root().join("images"));
+        let missing = plans.iter().any(|plan| build::Built::still_there(plan, &root.join(&plan.recipe.name)).is_none());
+        // Before any thread is started, and only if there is something to build: user namespaces may be forbidden here.
+        let namespace = if missing { Some(Namespace::enter()?) } else { None };
+        let store = Store::open_default()?.reporting(progress);
+        if missing && !self.offline {
+            let mut downloads = Vec::new();
+            for plan in &plans {
+                downloads.extend(super::fetch::of_lock(&plan.recipe, &plan.lock)?);
+            }
+            downloads.retain(|download| !store.holds(download.blob));
+            if !downloads.is_empty() {
+                let options = Options::from_environment(self.mirror.clone());
+                Mirror::discover(&options, &store, progress)?.fetch(&downloads)?;
+            }
+        }
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        let jobs = self.jobs.map_or(processors, usize::from);
+        let mut results = BTreeMap::new();
+        for plan in &plans {
+            let name = &plan.recipe.name;
+            let out = root.join(name);
+            let built = match (build::Built::still_there(plan, &out), namespace) {
+                (Some(built), _) => built,
+                (None, Some(namespace)) => {
+                    let (store, progress) = (store.clone(), progress.clone());
+                    let workshop = Workshop { namespace, store, progress, jobs, keep: self.keep };
+                    build::build(plan, &workshop, &out)?
+                }
+                (None, None) => anyhow::bail!("{} was removed while it was looked at; build again", out.display()),
+            };
+            self.remember(project, plan, &built)?;
+            results.insert(name.clone(), built);
+        }
+        if self.json {
+            return print_json(out, &results);
+        }
+        for (name, built) in &results {
+            let (fresh, size) = (if built.fresh { "" } else { " (unchanged)" }, bytes(built.size));
+            writeln!(out, "{name}: {}{fresh}", root.join(name).display())?;
+            writeln!(out, "  rootfs  {}  {} paths", built.rootfs, built.paths)?;
+            writeln!(out, "  oci     {}  {size}", built.oci)?;
+        }
+        Ok(())
+    }
+
+    /// Recipe, lock and overlays of an image.
+    fn plan(&self, project: &Project, image: &str) -> anyhow::Result<Plan> {
+        let mut recipe = project.load(image)?.recipe;
+        let lock = NoLock::or_load(project, image)?;
+        if let Some(compression) = self.compression {
+            recipe.image.compression = compression;
+        }
+        let overlays = recipe.overlays.iter().map(|name| Overlay::load(&project.overlay(name)).map_err(Mistakes));
+        let overlays = overlays.collect::<Result<Vec<_>, _>>()?;
+        let plan = Plan::new(recipe, lock, overlays)?;
+        if self.locked && self.compression.is_none() && plan.lock.gives.get("plan") != Some(&plan.digest()) {
+            anyhow::bail!(
+                "images/{image}.lock does not say what the recipe and the overlays give as they are now, and --locked forbids \
+                 to write it\nhelp: build once without --locked, and commit the lock"
+            );
+        }
+        Ok(plan)
+    }
+
+    /// Writes into the lock what it gives, if it does not say so yet. (Not of another compression than the recipe's.)
+    fn remember(&self, project: &Project, plan: &Plan, built: &build::Built) -> anyhow::Result<()> {
+        let gives = built.gives(plan);
+        if self.compression.is_none() && plan.lock.gives != gives {
+            let lock = crate::lock::file::Lock { gives, ..plan.lock.clone() };
+            lock.save(&project.lock(&plan.recipe.name))?;
+        }
+        Ok(())
+    }
+}

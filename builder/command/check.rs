@@ -1,0 +1,160 @@
+//! `goldsmith check`
+
+use std::io::Write;
+
+use clap::Args;
+
+use super::{print_json, tell_problems};
+use crate::overlay::Overlay;
+use crate::recipe::fold::Folded;
+use crate::recipe::problem::Problem;
+use crate::recipe::project::{Mistakes, Project, ProjectError};
+
+/// Read every recipe and overlay, and say what is wrong.
+///
+/// Every mistake is shown with its file, line and column and with what to do about it. Nothing is fetched or changed.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  goldsmith check --deny-warnings   # in CI")]
+pub struct Check {
+    /// Fail on warnings too.
+    #[arg(long)]
+    deny_warnings: bool,
+    /// Print the mistakes as JSON: severity, message, file, line, column, help.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Check {
+    pub fn run(self, project: &Project, out: &mut dyn Write) -> anyhow::Result<()> {
+        let mut found = Found::default();
+        let mut recipes = Vec::new();
+        let names: Vec<String> = project.recipe_texts()?.into_keys().collect();
+        for name in &names {
+            match project.load(name) {
+                Ok(folded) => {
+                    found.add(folded.warnings.clone());
+                    recipes.push(folded);
+                }
+                Err(ProjectError::Mistakes(Mistakes(problems))) => found.add(problems),
+                Err(other) => return Err(other.into()),
+            }
+        }
+        let overlays = project.overlays()?;
+        for name in &overlays {
+            match Overlay::load(&project.overlay(name)) {
+                Ok(overlay) => {
+                    found.add(overlay.warnings.clone());
+                    for recipe in users(&recipes, name) {
+                        found.add(overlay.unasked(&recipe.recipe));
+                    }
+                }
+                Err(problems) => found.add(problems),
+            }
+        }
+        let read = format!("{} and {}", counted(names.len(), "recipe"), counted(overlays.len(), "overlay"));
+        let Found(problems) = found;
+        match self.json {
+            true => print_json(out, &problems)?,
+            false => tell_problems(&problems),
+        }
+        let errors = problems.iter().filter(|problem| problem.is_error()).count();
+        let warnings = problems.len() - errors;
+        let count = format!("{} and {} in {read}", counted(errors, "error"), counted(warnings, "warning"));
+        if errors > 0 || (self.deny_warnings && warnings > 0) {
+            anyhow::bail!(count);
+        }
+        if !self.json {
+            writeln!(out, "{}", if warnings > 0 { count } else { format!("{read}: nothing is wrong") })?;
+        }
+        Ok(())
+    }
+}
+
+/// `1 recipe`, `2 recipes`.
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+/// The recipes that lay the overlay `name`, but those whose parent does: what is said of the parent need not be repeated.
+fn users<'a>(recipes: &'a [Folded], name: &str) -> impl Iterator<Item = &'a Folded> {
+    let lays = move |folded: &Folded, name: &str| folded.recipe.overlays.iter().any(|overlay| overlay == name);
+    let name = name.to_owned();
+    recipes.iter().filter(move |folded| {
+        let parent = folded.lineage.get(1).and_then(|parent| recipes.iter().find(|one| one.recipe.name == *parent));
+        lays(folded, &name) && !parent.is_some_and(|parent| lays(parent, &name))
+    })
+}
+
+/// All problems, each once: those of a parent are met again with each of its children.
+#[derive(Default)]
+struct Found(Vec<Problem>);
+
+impl Found {
+    fn add(&mut self, problems: Vec<Problem>) {
+        for problem in problems {
+            if !self.0.contains(&problem) {
+                self.0.push(problem);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    /// What `check --json` prints in a project of these files, and whether it fails.
+    fn checked(files: &[(&str, &str)], deny_warnings: bool) -> (serde_json::Value, Option<String>) {
+        let folder = tempfile::tempdir().unwrap();
+        for (path, text) in files {
+            let path = folder.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        let mut out = Vec::new();
+        let project = Project::find(folder.path()).unwrap();
+        let failed = Check { deny_warnings, json: true }.run(&project, &mut out).err().map(|error| error.to_string());
+        (serde_json::from_slice(&out).unwrap(), failed)
+    }
+
+    const BASE: (&str, &str) = ("recipes/base.toml", "suite = \"trixie\"\noverlays = [\"base\"]\n");
+    const API: (&str, &str) = ("recipes/api.toml", "from = \"base\"\n");
+    const OVERLAY: (&str, &str) = ("overlays/base/overlay.toml", "description = \"x\"\n");
+
+    #[test]
+    fn a_project_without_mistakes_prints_none() {
+        assert_eq!(checked(&[BASE, API, OVERLAY], true), (serde_json::json!([]), None));
+    }
+
+    #[test]
+    fn a_mistake_of_a_parent_is_said_once_and_fails() {
+        let base = (BASE.0, "suite = \"trixy\"");
+        let (problems, failed) = checked(&[base, API], false);
+        let expected = serde_json::json!([{
+            "severity": "error", "message": "there is no Debian release `trixy`", "file": "recipes/base.toml",
+            "line": 1, "column": 9, "help": "did you mean `trixie`?",
+        }]);
+        assert_eq!(problems, expected);
+        assert_eq!(failed.as_deref(), Some("1 error and 0 warnings in 2 recipes and 0 overlays"));
+    }
+
+    #[test]
+    fn what_an_overlay_requires_and_no_recipe_asks_for_is_a_warning_for_the_recipe_that_lays_it() {
+        let overlay = (OVERLAY.0, "requires = [\"openssh-server\"]");
+        let (problems, failed) = checked(&[BASE, API, overlay], false);
+        assert_eq!(
+            problems[0]["message"],
+            "the overlay `base` requires `openssh-server`, and `base` does not ask for it"
+        );
+        assert_eq!((problems.as_array().unwrap().len(), failed), (1, None));
+        assert!(checked(&[BASE, API, overlay], true).1.is_some());
+    }
+
+    #[test]
+    fn this_project_is_without_mistakes() {
+        let project = Project::find(std::path::Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap();
+        let mut out = Vec::new();
+        Check { deny_warnings: true, json: false }.run(&project, &mut out).unwrap();
+    }
+}

@@ -1,0 +1,37 @@
+//! `goldsmith schema`
+
+use std::io::Write;
+
+use clap::{Args, ValueEnum};
+
+use super::print_json;
+use crate::{overlay, recipe};
+
+/// Print the JSON schema of the files that people write, for editors.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  goldsmith schema > recipes/schema.json   # then `#:schema ./schema.json` atop a recipe"
+)]
+pub struct Schema {
+    /// Of which file.
+    #[arg(value_name = "FILE", default_value = "recipe")]
+    file: Which,
+}
+
+/// The files that have a schema.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Which {
+    /// recipes/NAME.toml
+    Recipe,
+    /// overlays/NAME/overlay.toml
+    Overlay,
+}
+
+impl Schema {
+    pub fn run(self, out: &mut dyn Write) -> anyhow::Result<()> {
+        match self.file {
+            Which::Recipe => print_json(out, &recipe::file::schema()),
+            Which::Overlay => print_json(out, &overlay::file::schema()),
+        }
+    }
+}

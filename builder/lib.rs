@@ -1,0 +1,42 @@
+//! Goldsmith builds immutable Debian images: locked, hardened, reproducible, proved.
+//!
+//! ```text
+//! recipe ──lock──▶ Lock ──mirror──▶ store
+//!    │              │                 │
+//!    └──── plan ────┴── overlay ──▶ Plan ──build──▶ rootfs: unpack ▸ configure ▸ overlay ▸ seal ──▶ image
+//! ```
+//!
+//! A module imports only from the floors below its own:
+//!
+//! | floor | modules |
+//! |---|---|
+//! | 7 | `command`: one file a verb |
+//! | 6 | `build`: the whole product on one screen; offline by signature |
+//! | 5 | `plan`: recipe + lock + overlays, all pinned |
+//! | 4 | `overlay`, `lock`, `image` |
+//! | 3 | `recipe`, `rootfs`, `mirror`: the only one that asks an archive over the network |
+//! | 2 | `debian`: formats; `store`: the only cache; `sandbox`: the only one that starts a process |
+//! | 1 | `digest`, `epoch`, `arch`, `progress` |
+#![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests start processes and read the environment"))]
+
+pub mod command;
+
+pub mod build;
+pub mod plan;
+
+pub mod image;
+pub mod lock;
+pub mod overlay;
+
+pub mod mirror;
+pub mod recipe;
+pub mod rootfs;
+
+pub mod debian;
+pub mod sandbox;
+pub mod store;
+
+pub mod arch;
+pub mod digest;
+pub mod epoch;
+pub mod progress;
