@@ -1,0 +1,157 @@
+//! The same lock gives the same bytes: elsewhere, otherwise, at once, and after being killed.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::harness::Mirror;
+use crate::harness::project::GOLDSMITH;
+
+use super::{IMAGES, Layout, checkout, images, lock, pool};
+
+/// A place in which everything is other than where the fixture was built: directory, `HOME`, an empty store, and a
+/// mirror on loopback that serves what the first build fetched.
+struct Elsewhere {
+    checkout: tempfile::TempDir,
+    home: tempfile::TempDir,
+    _pool: tempfile::TempDir,
+    mirror: Mirror,
+}
+
+impl Elsewhere {
+    fn new() -> Self {
+        images();
+        let locks = fs::read_dir(super::repository().join("images")).expect("images").flatten();
+        let locks = locks.filter_map(|entry| entry.file_name().to_str()?.strip_suffix(".lock").map(lock));
+        let pool = pool(&locks.collect::<Vec<_>>());
+        let mirror = Mirror::serve_directory(pool.path());
+        Self { checkout: checkout(), home: tempfile::tempdir().expect("a temporary directory"), _pool: pool, mirror }
+    }
+
+    fn store(&self) -> PathBuf {
+        self.home.path().join("store")
+    }
+
+    fn build(&self, store: &Path, output: &Path, arguments: &[&str]) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", "umask 077; exec \"$@\"", "sh", GOLDSMITH, "build", "--locked", "--output"]);
+        command.arg(output).args(arguments);
+        command.current_dir(self.checkout.path()).env_clear();
+        command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command.env("HOME", self.home.path()).env("GOLDSMITH_CACHE", store);
+        command.env("GOLDSMITH_MIRROR", self.mirror.url());
+        command.env("TZ", "Pacific/Kiritimati").env("LANG", "tr_TR.UTF-8").env("LC_ALL", "tr_TR.UTF-8");
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+}
+
+#[track_caller]
+fn succeeds(child: Child) {
+    let output = child.wait_with_output().expect("waiting for goldsmith");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Another directory (with a blank and a comma), home, store, mirror, umask, time zone, locale and number of jobs.
+#[test]
+fn a_build_under_other_circumstances_gives_the_same_bytes() {
+    let elsewhere = Elsewhere::new();
+    let output = elsewhere.home.path().join("out");
+    succeeds(elsewhere.build(&elsewhere.store(), &output, &["--jobs", "1"]).spawn().expect("starting goldsmith"));
+    for image in IMAGES {
+        assert_eq!(Layout::of(&output, image).digest, Layout::of(images(), image).digest, "{image}");
+        let archive =
+            |directory: &Path| fs::read(directory.join(image).join(format!("{image}.oci.tar"))).expect("the archive");
+        assert!(archive(&output) == archive(images()), "{image}.oci.tar differs although the manifest does not");
+    }
+}
+
+#[test]
+fn two_builds_at_once_in_one_store_both_give_the_same_bytes() {
+    let elsewhere = Elsewhere::new();
+    let outputs = ["first", "second"].map(|name| elsewhere.home.path().join(name));
+    let children = outputs
+        .each_ref()
+        .map(|output| elsewhere.build(&elsewhere.store(), output, &["db"]).spawn().expect("starting goldsmith"));
+    children.into_iter().for_each(succeeds);
+    for output in &outputs {
+        assert_eq!(Layout::of(output, "db").digest, Layout::of(images(), "db").digest);
+    }
+}
+
+/// A sweep over the whole time that a build takes, so that every phase is hit without naming any.
+#[test]
+fn a_build_that_is_killed_at_any_moment_is_followed_by_one_that_succeeds() {
+    const MOMENTS: u32 = 6;
+    let elsewhere = Elsewhere::new();
+    let fetched = elsewhere.store();
+    let mut fetch = Command::new(GOLDSMITH);
+    fetch.arg("fetch").current_dir(elsewhere.checkout.path()).env("GOLDSMITH_CACHE", &fetched);
+    fetch.env("GOLDSMITH_MIRROR", elsewhere.mirror.url());
+    assert!(fetch.output().expect("starting goldsmith").status.success());
+    let fresh_store = |name: &str| {
+        let store = elsewhere.home.path().join(name);
+        let copied = Command::new("cp").args(["-a", "--reflink=auto"]).arg(&fetched).arg(&store).status();
+        assert!(copied.expect("running cp").success());
+        store
+    };
+    let expected = Layout::of(images(), "db").digest;
+    let start = Instant::now();
+    succeeds(
+        elsewhere
+            .build(&fresh_store("whole"), &elsewhere.home.path().join("whole-out"), &["db"])
+            .spawn()
+            .expect("starting"),
+    );
+    let whole = start.elapsed();
+    for moment in 0..MOMENTS {
+        let (store, output) = (fresh_store("killed"), elsewhere.home.path().join("killed-out"));
+        let mut child = elsewhere.build(&store, &output, &["db"]).spawn().expect("starting goldsmith");
+        std::thread::sleep(whole * (2 * moment + 1) / (2 * MOMENTS));
+        let signal = if moment % 2 == 0 { "-KILL" } else { "-INT" };
+        Command::new("kill").args([signal, &child.id().to_string()]).status().expect("running kill");
+        child.wait().expect("waiting for goldsmith");
+        succeeds(elsewhere.build(&store, &output, &["db"]).spawn().expect("starting goldsmith"));
+        assert_eq!(Layout::of(&output, "db").digest, expected, "killed at {moment} of {MOMENTS}");
+        let left: Vec<_> =
+            fs::read_dir(&output).expect("the output").flatten().map(|entry| entry.file_name()).collect();
+        assert_eq!(left, ["db"], "something was left beside the image");
+        fs::remove_dir_all(&store).and_then(|()| fs::remove_dir_all(&output)).expect("cleaning up");
+    }
+}
+
+#[test]
+fn a_second_build_with_nothing_changed_takes_no_time_and_no_network() {
+    images();
+    let start = Instant::now();
+    let mut command = Command::new(GOLDSMITH);
+    command.args(["build", "--locked", "--offline", "--output"]).arg(images()).args(IMAGES);
+    let output = command.current_dir(super::repository()).output().expect("starting goldsmith");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    // 0.2 s is the aim; a machine that runs other tests beside this one gets ten times as much.
+    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+}
+
+#[test]
+fn a_build_that_gives_other_bytes_than_the_lock_says_fails() {
+    let elsewhere = Elsewhere::new();
+    let path = elsewhere.checkout.path().join("images/db.lock");
+    let digest = Layout::of(images(), "db").digest;
+    let other = format!("sha256:{}", "0".repeat(64));
+    fs::write(&path, fs::read_to_string(&path).expect("the lock").replace(&digest, &other)).expect("writing the lock");
+    let child = elsewhere.build(&super::store(), &elsewhere.home.path().join("out"), &["db"]).spawn();
+    let output = child.and_then(Child::wait_with_output).expect("starting goldsmith");
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{message}");
+    assert!(message.contains(&digest[..19]) && message.contains(&other[..19]), "{message}");
+}
+
+/// A package that the mirror has lost in the meantime does no harm to who has it in the store.
+#[test]
+fn a_build_from_the_store_does_not_ask_the_mirror() {
+    let elsewhere = Elsewhere::new();
+    let output = elsewhere.home.path().join("out");
+    succeeds(elsewhere.build(&super::store(), &output, &["db"]).spawn().expect("starting goldsmith"));
+    assert_eq!(elsewhere.mirror.connections(), 0);
+}
