@@ -1,18 +1,19 @@
 //! From unpacked to configured: the packages' own maintainer scripts, run by the image's own dpkg in the sandbox.
 //!
 //! ```text
-//! essential packages and what they need:  preinst install ─▶ dpkg --configure THESE
-//! what others' preinst scripts pre-depend on:  the same
-//! all others:                             preinst install ─▶ dpkg --configure --pending
-//!        │ update-initramfs, depmod, update-ca-certificates, py3compile: noted down, not run
-//!        ▼
-//! each of them once, side by side ─▶ traces of the build removed ─▶ the tree
+//! 1. essential packages and what they need        preinst install ─▶ dpkg --configure THESE
+//! 2. what others' preinst scripts pre-depend on   the same
+//! 3. what the initramfs is made of                the same ──────────────────▶ update-initramfs ─┐
+//! 4. all others                                   preinst install ─▶ dpkg --configure --pending  │ side by side
+//!        │ update-ca-certificates, py3compile: noted down, not run                               │
+//!        ▼                                                                                       ▼
+//! each of them once, side by side ─▶ update-initramfs again if stage 4 called it ─▶ the configured tree
 //! ```
 //!
 //! Debian Policy §6 says in which order the scripts of one package run; here the `preinst` scripts of many run before the first
-//! `postinst`, as when apt hands a whole set to dpkg. Half of the time that a plain `dpkg --configure` takes goes into four
-//! generators that many packages call, each for itself, and whose last call decides: they are queued, and run when every
-//! package is configured. What a script printed last is shown when it fails.
+//! `postinst`, as when apt hands a whole set to dpkg. Much of the time that a plain `dpkg --configure` takes goes into
+//! generators that many packages call, each for itself, and whose last call decides: they are queued, and run once. What a
+//! script printed last is shown when it fails.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -62,32 +63,24 @@ pub struct Unconfigured<'d> {
     pub epoch: Epoch,
 }
 
-/// A program whose calls are noted down while packages are configured.
+/// A program whose calls are noted down while packages are configured, as lines of arguments.
 struct Generator {
     program: &'static str,
-    /// Shell: what to run instead of all the calls, which are lines of arguments in `$1`.
+    /// Shell: what to run instead of all the calls, which are in the file `$1`.
     once: &'static str,
-    /// Runs beside the generators of other lanes, after those of its own.
-    lane: usize,
 }
 
-/// The generators that scripts call again and again, and what is run for all the calls together.
-const GENERATORS: [Generator; 4] = [
-    // depmod(8) per kernel: the initramfs is made from its indices, so it comes first.
-    Generator {
-        program: "/usr/sbin/depmod",
-        once: r#"sort -u "$1" | while read -r args; do depmod $args; done"#,
-        lane: 0,
-    },
-    // The first call makes the initramfs (`-c -k VERSION`), each later one makes it again (`-u`).
-    Generator {
-        program: "/usr/sbin/update-initramfs",
-        once: r#"grep -e -c "$1" | sort -u | while read -r args; do update-initramfs $args; done"#,
-        lane: 0,
-    },
-    Generator { program: "/usr/sbin/update-ca-certificates", once: "update-ca-certificates", lane: 1 },
+/// initramfs-tools(7): the first call makes the initramfs (`-c -k VERSION`), each later one makes it again (`-u`).
+const INITRAMFS: Generator = Generator {
+    program: "/usr/sbin/update-initramfs",
+    once: r#"grep -e ^-c "$1" >"$1.new" || echo -u >"$1.new"; sort -u "$1.new" | while read -r args; do update-initramfs $args; done"#,
+};
+
+/// The generators that run when every package is configured, side by side: they touch nothing of each other's.
+const LAST: [Generator; 2] = [
+    Generator { program: "/usr/sbin/update-ca-certificates", once: "update-ca-certificates" },
     // py3compile(1) starts two interpreters for each package; its own functions do all of them with one.
-    Generator { program: "/usr/bin/py3compile", once: "python3 /run/goldsmith/py3compile-all", lane: 1 },
+    Generator { program: "/usr/bin/py3compile", once: r#"python3 /run/goldsmith/py3compile-all "$1""# },
 ];
 
 /// Programs that do nothing while packages are configured: services are not started, the journal is not there.
@@ -118,76 +111,82 @@ struct Desk {
     path: PathBuf,
     shims: Vec<(PathBuf, &'static str)>,
     stages: usize,
+    /// After which stage the initramfs can be made.
+    with_initramfs: Option<usize>,
 }
 
 impl Desk {
     fn set_up(tree: &Unconfigured<'_>, scratch: &Path) -> Result<Self, ConfigureError> {
         let inside = Inside::open(tree.root).map_err(|cause| in_tree("", cause))?;
         let path = scratch.join("desk");
-        let mut desk = Self { path, shims: Vec::new(), stages: 0 };
+        let mut desk = Self { path, shims: Vec::new(), stages: 0, with_initramfs: None };
         make_directory(&desk.path)?;
-        let queued = GENERATORS.iter().map(|generator| {
-            let name = queue_of(generator.program);
+        let queued = LAST.iter().chain([&INITRAMFS]).map(|generator| {
+            let name = name_of(generator.program);
             let shim = format!("#!/bin/sh\n[ \"$1\" != --version ] || exec /run/goldsmith/real-{name} --version\necho \"$*\" >>/run/goldsmith/{name}\n");
             (generator.program, shim)
         });
         let idle = IDLE.iter().map(|program| (*program, "#!/bin/sh\nexit 0\n".to_owned()));
         for (program, shim) in queued.chain(idle) {
             if let Ok(bytes) = inside.read(&program[1..]) {
-                let place = desk.path.join(format!("shim-{}", queue_of(program)));
+                let place = desk.path.join(format!("shim-{}", name_of(program)));
                 write(&place, shim.as_bytes(), 0o755)?;
-                let real = desk.path.join(format!("real-{}", queue_of(program)));
+                let real = desk.path.join(format!("real-{}", name_of(program)));
                 write(&real, &bytes, 0o755)?;
                 desk.shims.push((place, program));
             }
         }
         write(&desk.path.join("py3compile-all"), PY3COMPILE_ALL.as_bytes(), 0o644)?;
         inside.write(POLICY_PATH, POLICY.as_bytes(), 0o755).map_err(|cause| in_tree(POLICY_PATH, cause))?;
-        let stages = stages(tree.debs);
-        for (number, stage) in stages.iter().enumerate() {
+        let stages = stages(tree.debs, &inside);
+        for (number, stage) in stages.all.iter().enumerate() {
             let script = desk.path.join(format!("stage-{number}"));
-            write(&script, self::script(stage, number + 1 == stages.len()).as_bytes(), 0o755)?;
+            write(&script, self::script(stage, number + 1 == stages.all.len()).as_bytes(), 0o755)?;
         }
-        desk.stages = stages.len();
+        desk.stages = stages.all.len();
+        desk.with_initramfs = stages.with_initramfs;
         Ok(desk)
     }
 
     fn run(&self, namespace: Namespace, tree: &Unconfigured<'_>) -> Result<(), ConfigureError> {
-        let bare = self.sandbox(namespace, tree);
+        let bare = &self.sandbox(namespace, tree);
         let shimmed = self.shims.iter().fold(bare.clone(), |sandbox, (shim, program)| sandbox.show(shim, *program));
-        for number in 0..self.stages {
-            let output = shimmed.run(&["/bin/sh", &format!("/run/goldsmith/stage-{number}")])?;
-            if !output.status.success() {
-                return Err(failed(&output.text, &output.status.to_string(), tree));
-            }
-        }
         std::thread::scope(|scope| {
-            let lanes: Vec<_> = (0..2)
-                .map(|lane| {
-                    scope.spawn({
-                        let bare = &bare;
-                        move || self.run_lane(bare, lane)
-                    })
-                })
-                .collect();
-            lanes.into_iter().try_for_each(|lane| lane.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            let mut early = None;
+            for number in 0..self.stages {
+                let output = shimmed.run(&["/bin/sh", &format!("/run/goldsmith/stage-{number}")])?;
+                if !output.status.success() {
+                    return Err(failed(&output.text, &output.status.to_string(), tree));
+                }
+                if self.with_initramfs == Some(number) {
+                    let calls = self.take_calls(&INITRAMFS)?;
+                    early = Some(scope.spawn(move || generate(bare, &INITRAMFS, calls)));
+                }
+            }
+            let mut lanes: Vec<_> = early.into_iter().collect();
+            for generator in &LAST {
+                let calls = self.take_calls(generator)?;
+                lanes.push(scope.spawn(move || generate(bare, generator, calls)));
+            }
+            for lane in lanes {
+                lane.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+            }
+            // A package of the last stage wants something in the initramfs: it is made again, with everything configured.
+            generate(bare, &INITRAMFS, self.take_calls(&INITRAMFS)?)
         })
     }
 
-    /// The queued generators of one lane, in order.
-    fn run_lane(&self, sandbox: &Sandbox, lane: usize) -> Result<(), ConfigureError> {
-        for generator in GENERATORS.iter().filter(|generator| generator.lane == lane) {
-            let queue = queue_of(generator.program);
-            if !self.path.join(&queue).exists() {
-                continue;
-            }
-            let output = sandbox.run(&["/bin/sh", "-ec", generator.once, "sh", &format!("/run/goldsmith/{queue}")])?;
-            if !output.status.success() {
-                let (how, last) = (output.status.to_string(), last_lines(&output.text));
-                return Err(ConfigureError::Failed { what: generator.program.to_owned(), how, last });
-            }
+    /// The calls of a generator since the last time, as a file that the sandbox sees; none if there were none.
+    fn take_calls(&self, generator: &Generator) -> Result<Option<String>, ConfigureError> {
+        let name = name_of(generator.program);
+        let queue = self.path.join(&name);
+        if !queue.exists() {
+            return Ok(None);
         }
-        Ok(())
+        let taken = (0..).map(|number| format!("{name}.{number}")).find(|taken| !self.path.join(taken).exists());
+        let taken = taken.unwrap_or_default();
+        fs::rename(&queue, self.path.join(&taken)).map_err(|cause| ConfigureError::Io { path: queue, cause })?;
+        Ok(Some(taken))
     }
 
     fn sandbox(&self, namespace: Namespace, tree: &Unconfigured<'_>) -> Sandbox {
@@ -197,6 +196,8 @@ impl Desk {
             .env("DEBIAN_FRONTEND", "noninteractive")
             .env("DEBCONF_NONINTERACTIVE_SEEN", "true")
             .env("UCF_FORCE_CONFFNEW", "1")
+            // Bytes are letters: quicker for thousands of short programs, and the same bytes result.
+            .env("LC_ALL", "C")
             // Order of hashes must not reach a file.
             .env("PERL_HASH_SEED", "0")
             .env("PYTHONHASHSEED", "0")
@@ -236,8 +237,26 @@ const PREINST: &str = "#!/bin/sh\nset -e\nD=/var/lib/dpkg\n\
     rm -rf $D/tmp.ci\n\
     }\n";
 
-/// The packages in stages: what a stage's `preinst` scripts may count on is configured in the stages before.
-fn stages(debs: &[Deb]) -> Vec<Vec<&Deb>> {
+/// Does what all the calls in the file `calls` of `/run/goldsmith` ask for, at once.
+fn generate(sandbox: &Sandbox, generator: &Generator, calls: Option<String>) -> Result<(), ConfigureError> {
+    let Some(calls) = calls else { return Ok(()) };
+    let output = sandbox.run(&["/bin/sh", "-ec", generator.once, "sh", &format!("/run/goldsmith/{calls}")])?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let (how, last) = (output.status.to_string(), last_lines(&output.text));
+    Err(ConfigureError::Failed { what: generator.program.to_owned(), how, last })
+}
+
+/// Packages in the order in which they are configured.
+struct Stages<'d> {
+    /// What a stage's `preinst` scripts may count on is configured in the stages before.
+    all: Vec<Vec<&'d Deb>>,
+    /// The stage with the last package that has a part in the initramfs.
+    with_initramfs: Option<usize>,
+}
+
+fn stages<'d>(debs: &'d [Deb], inside: &Inside) -> Stages<'d> {
     let needs = Needs::of(debs);
     let mut done: BTreeSet<usize> = BTreeSet::new();
     let mut stages = Vec::new();
@@ -252,6 +271,14 @@ fn stages(debs: &[Deb]) -> Vec<Vec<&Deb>> {
         let wanted = needs.closure(scripts.flat_map(|index| needs.before[index].iter().copied()).collect());
         next = wanted.difference(&done).copied().collect();
     }
+    let parts = (0..debs.len()).filter(|&index| has_part_in_initramfs(&debs[index], inside));
+    let parts = needs.closure(parts.collect());
+    let with_initramfs = (!parts.is_empty()).then(|| {
+        let rest: BTreeSet<usize> = parts.difference(&done).copied().collect();
+        done.extend(&rest);
+        stages.push(rest);
+        stages.len() - 1
+    });
     stages.push((0..debs.len()).filter(|index| !done.contains(index)).collect());
     let first =
         |deb: &&Deb| ["base-passwd", "base-files"].iter().position(|name| *name == deb.fields().name).unwrap_or(2);
@@ -261,7 +288,18 @@ fn stages(debs: &[Deb]) -> Vec<Vec<&Deb>> {
         stage.sort_by_key(|deb| (first(deb), deb.fields().name.clone()));
         stage
     };
-    stages.into_iter().filter(|stage| !stage.is_empty()).map(in_order).collect()
+    Stages { all: stages.into_iter().map(in_order).collect(), with_initramfs }
+}
+
+/// Whether a package brings a kernel, or a hook, script or setting of initramfs-tools(7).
+fn has_part_in_initramfs(deb: &Deb, inside: &Inside) -> bool {
+    let list = inside.text(&format!("var/lib/dpkg/info/{}.list", status::info_name(deb.fields()))).unwrap_or_default();
+    let part = |path: &str| {
+        ["/usr/share/initramfs-tools/", "/etc/initramfs-tools/", "/boot/vmlinuz-"]
+            .iter()
+            .any(|place| path.starts_with(place))
+    };
+    list.lines().any(part)
 }
 
 /// Which packages each of them needs, by their numbers.
@@ -301,7 +339,7 @@ impl Needs {
     }
 }
 
-fn queue_of(program: &str) -> String {
+fn name_of(program: &str) -> String {
     program.rsplit('/').next().unwrap_or(program).to_owned()
 }
 

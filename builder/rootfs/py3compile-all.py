@@ -1,4 +1,4 @@
-# Does what the calls of py3compile(1) that are noted in /run/goldsmith/py3compile ask for, with one interpreter.
+# Does what the calls of py3compile(1) that are noted in a file ask for, with one interpreter.
 #
 # py3compile keeps its worker in a table and waits for it at the end of each call. Here the table hides the worker until the
 # last call is done: the worker then has compiled the files of all packages, in the order of the calls.
@@ -21,7 +21,7 @@ class Workers(dict):
 
 
 tool.WORKERS = Workers()
-with open("/run/goldsmith/py3compile") as calls:
+with open(sys.argv[1]) as calls:
     lines = list(dict.fromkeys(calls))
 for line in lines:
     sys.argv = ["py3compile", *shlex.split(line)]
