@@ -45,6 +45,15 @@ fn a_relation_that_debian_policy_does_not_know_is_refused() {
     refused("relation", "description = \"A web server.\"\nsuite = \"trixie\"\npackages = [\"apache2 >= 2.4\"]\n");
 }
 
+/// dpkg reads `>` as `>=`: who writes it means something else.
+#[test]
+fn an_operator_that_dpkg_reads_otherwise_than_its_author_is_refused() {
+    refused(
+        "operator",
+        "description = \"A web server.\"\nsuite = \"trixie\"\npackages = [\"nginx | apache2 (> 2.4)\"]\n",
+    );
+}
+
 #[test]
 fn a_suite_that_moves_is_refused_because_the_image_would_change_its_release() {
     refused("moving-suite", "description = \"A web server.\"\nsuite = \"stable\"\n");

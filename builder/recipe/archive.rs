@@ -95,15 +95,19 @@ pub fn check(archive: &ArchiveTable, text: &Text, problems: &mut Vec<Problem>) {
         }
     }
     if let Some(keyring) = &archive.keyring {
-        let path = std::path::Path::new(keyring.get_ref());
-        let inside = path.components().all(|part| matches!(part, std::path::Component::Normal(_)));
-        if !inside || keyring.get_ref().is_empty() {
+        if !is_inside(keyring.get_ref()) {
             let problem = Problem::error(format!("the keyring `{}` is not inside the project", keyring.get_ref()));
             problems.push(
                 problem.at(text.at(keyring.span()), "leads out").help("write its path from the project's folder"),
             );
         }
     }
+}
+
+/// Whether `path` stays in the project.
+pub fn is_inside(path: &str) -> bool {
+    let mut parts = std::path::Path::new(path).components();
+    !path.is_empty() && parts.all(|part| matches!(part, std::path::Component::Normal(_)))
 }
 
 /// The archive that a table means.

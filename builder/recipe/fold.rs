@@ -144,14 +144,15 @@ impl<T> Default for Once<T> {
 }
 
 impl<T: Clone> Once<T> {
-    /// Takes what `source` says about `key`, unless a parent has said it already.
-    fn take(&mut self, key: &str, said: Option<&Spanned<T>>, source: &Source, problems: &mut Vec<Problem>) {
-        let Some(said) = said else { return };
+    /// Takes what `source` says about `key`; a problem, if a parent has said it already.
+    fn take(&mut self, key: &str, said: Option<&Spanned<T>>, source: &Source) -> Option<Problem> {
+        let said = said?;
         let place = source.text.at(said.span());
-        match &self.place {
-            Some(first) => problems.push(said_by_parent(&format!("`{key}`"), place, first)),
-            None => *self = Self { value: Some(said.get_ref().clone()), place: Some(place) },
+        if let Some(first) = &self.place {
+            return Some(said_by_parent(&format!("`{key}`"), place, first));
         }
+        *self = Self { value: Some(said.get_ref().clone()), place: Some(place) };
+        None
     }
 }
 
@@ -175,10 +176,10 @@ impl Sum {
     /// Adds a child.
     fn add(&mut self, source: &Source) {
         let file = &source.file;
-        self.arch.take("arch", file.arch.as_ref(), source, &mut self.problems);
-        self.suite.take("suite", file.suite.as_ref(), source, &mut self.problems);
-        self.recommends.take("recommends", file.recommends.as_ref(), source, &mut self.problems);
-        self.compression.take("compression", file.image.compression.as_ref(), source, &mut self.problems);
+        self.problems.extend(self.arch.take("arch", file.arch.as_ref(), source));
+        self.problems.extend(self.suite.take("suite", file.suite.as_ref(), source));
+        self.problems.extend(self.recommends.take("recommends", file.recommends.as_ref(), source));
+        self.problems.extend(self.compression.take("compression", file.image.compression.as_ref(), source));
         if let Some(suite) = &file.suite {
             for archive in archive::of_suite(suite.get_ref()) {
                 self.add_archive(archive, source.text.at(suite.span()));

@@ -150,7 +150,8 @@ impl Project {
             }
         }
         for (keyring, place) in &folded.keyring_places {
-            if !self.root.join(keyring).is_file() {
+            // One that leads out has been told so by its file.
+            if super::archive::is_inside(keyring) && !self.root.join(keyring).is_file() {
                 let problem = Problem::error(format!("there is no file `{keyring}` in the project"));
                 problems.push(problem.at(place.clone(), "no such keyring").help("export it there: `gpg --export KEY`"));
             }

@@ -67,15 +67,18 @@ impl Shape<'_> {
         };
         match (value.into_inner(), wanted) {
             (DeValue::Table(table), "object") => self.fit_table(span, table, &schema),
-            (DeValue::Array(array), "array") => Some(self.fit_array(span, array, &schema, what)),
+            (DeValue::Array(array), "array") => {
+                let array = self.fit_elements(array, &schema, what);
+                Some(Spanned::new(span, DeValue::Array(array)))
+            }
             (DeValue::String(string), "string") => {
-                let fits = self.is_choice(span.clone(), &string, &schema, what);
-                fits.then(|| Spanned::new(span, DeValue::String(string)))
+                let wrong = not_a_choice(&string, &schema, what);
+                self.unless(wrong, Spanned::new(span, DeValue::String(string)))
             }
             (DeValue::Integer(number), "integer") => {
                 let value = i64::from_str_radix(number.as_str(), number.radix()).ok();
-                let fits = self.is_in_range(span.clone(), value, &schema, what);
-                fits.then(|| Spanned::new(span, DeValue::Integer(number)))
+                let wrong = out_of_range(value, &schema, what);
+                self.unless(wrong, Spanned::new(span, DeValue::Integer(number)))
             }
             (DeValue::Boolean(value), "boolean") => Some(Spanned::new(span, DeValue::Boolean(value))),
             (value, _) => {
@@ -127,14 +130,8 @@ impl Shape<'_> {
         missing.is_empty().then(|| Spanned::new(span, DeValue::Table(fitted)))
     }
 
-    /// The array with the elements that fit.
-    fn fit_array<'i>(
-        &mut self,
-        span: Range<usize>,
-        array: DeArray<'i>,
-        schema: &Value,
-        what: &str,
-    ) -> Spanned<DeValue<'i>> {
+    /// The elements that fit.
+    fn fit_elements<'i>(&mut self, array: DeArray<'i>, schema: &Value, what: &str) -> DeArray<'i> {
         let mut fitted = DeArray::new();
         let what = format!("each of {what}");
         for element in array {
@@ -144,36 +141,14 @@ impl Shape<'_> {
             };
             kept.into_iter().for_each(|element| fitted.push(element));
         }
-        Spanned::new(span, DeValue::Array(fitted))
+        fitted
     }
 
-    /// Whether `string` is one of the strings that `schema` lists, if it lists any.
-    fn is_choice(&mut self, span: Range<usize>, string: &str, schema: &Value, what: &str) -> bool {
-        let choices = choices(schema);
-        if choices.is_empty() || choices.contains(&string) {
-            return true;
-        }
-        let all = format!("it may be {}", list(choices.iter().copied()));
-        let problem = Problem::error(format!("{what} cannot be `{string}`")).at(self.text.at(span), "");
-        self.problems.push(problem.help(all).maybe_help(did_you_mean(string, choices)));
-        false
-    }
-
-    /// Whether `number` lies where `schema` says; `None` is a number that no 64 bits can hold.
-    fn is_in_range(&mut self, span: Range<usize>, number: Option<i64>, schema: &Value, what: &str) -> bool {
-        let (low, high) = match schema.get("format").and_then(Value::as_str) {
-            Some("uint32") => (0, i64::from(u32::MAX)),
-            Some("int32") => (i64::from(i32::MIN), i64::from(i32::MAX)),
-            _ => (i64::MIN, i64::MAX),
-        };
-        let low = schema.get("minimum").and_then(Value::as_i64).unwrap_or(low).max(low);
-        let high = schema.get("maximum").and_then(Value::as_i64).unwrap_or(high).min(high);
-        let fits = number.is_some_and(|number| (low..=high).contains(&number));
-        if !fits {
-            let problem = Problem::error(format!("{what} must be from {low} to {high}"));
-            self.problems.push(problem.at(self.text.at(span), "out of range"));
-        }
-        fits
+    /// `value`, unless there is something wrong with it.
+    fn unless<'i>(&mut self, wrong: Option<Wrong>, value: Spanned<DeValue<'i>>) -> Option<Spanned<DeValue<'i>>> {
+        let Some(Wrong { problem, label }) = wrong else { return Some(value) };
+        self.problems.push(problem.at(self.text.at(value.span()), label));
+        None
     }
 
     /// The schema that a `$ref` stands for.
@@ -181,6 +156,38 @@ impl Shape<'_> {
         let target = schema.get("$ref").and_then(Value::as_str).and_then(|to| to.strip_prefix('#'));
         target.and_then(|pointer| self.schema.pointer(pointer)).unwrap_or(schema)
     }
+}
+
+/// What is wrong with a value, without its place.
+struct Wrong {
+    problem: Problem,
+    label: &'static str,
+}
+
+/// `what` is none of the strings that `schema` lists, if it lists any.
+fn not_a_choice(string: &str, schema: &Value, what: &str) -> Option<Wrong> {
+    let choices = choices(schema);
+    if choices.is_empty() || choices.contains(&string) {
+        return None;
+    }
+    let all = format!("it may be {}", list(choices.iter().copied()));
+    let problem = Problem::error(format!("{what} cannot be `{string}`"));
+    Some(Wrong { problem: problem.help(all).maybe_help(did_you_mean(string, choices)), label: "" })
+}
+
+/// `what` does not lie where `schema` says; a `number` that no 64 bits can hold is `None`.
+fn out_of_range(number: Option<i64>, schema: &Value, what: &str) -> Option<Wrong> {
+    let (low, high) = match schema.get("format").and_then(Value::as_str) {
+        Some("uint32") => (0, i64::from(u32::MAX)),
+        Some("int32") => (i64::from(i32::MIN), i64::from(i32::MAX)),
+        _ => (i64::MIN, i64::MAX),
+    };
+    let low = schema.get("minimum").and_then(Value::as_i64).unwrap_or(low).max(low);
+    let high = schema.get("maximum").and_then(Value::as_i64).unwrap_or(high).min(high);
+    if number.is_some_and(|number| (low..=high).contains(&number)) {
+        return None;
+    }
+    Some(Wrong { problem: Problem::error(format!("{what} must be from {low} to {high}")), label: "out of range" })
 }
 
 /// The strings that a schema admits, if it lists them: `enum`, or `oneOf` of `const`.

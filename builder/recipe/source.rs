@@ -81,20 +81,31 @@ fn bad_name(what: &str, name: &str) -> Problem {
 /// Each a relation, none twice.
 fn check_packages(packages: &[Spanned<String>], text: &Text, problems: &mut Vec<Problem>) {
     for package in packages {
-        for (part, why) in mistakes_in_relation(package.get_ref()) {
-            let place = text.inside(package.span(), package.get_ref(), part);
-            let problem = Problem::error(format!("`{}` is not a package: {why}", package.get_ref()));
-            let help = "write a name, with a version if need be: `apache2`, `php (>= 8)`, `exim4 | postfix`";
-            problems.push(problem.at(place, "here").help(help));
-        }
+        let mistakes = mistakes_in_relation(package.get_ref());
+        problems.extend(mistakes.into_iter().map(|mistake| {
+            let place = text.inside(package.span(), package.get_ref(), mistake.part);
+            let problem = Problem::error(format!("`{}` {}", package.get_ref(), mistake.what));
+            problem.at(place, "here").help(mistake.help)
+        }));
     }
     refuse_repeats(packages, "the package", text, problems);
 }
 
-/// Where in `relation` (bytes) something does not parse, and why; nothing, if all of it does.
-fn mistakes_in_relation(relation: &str) -> Vec<(Range<usize>, String)> {
+/// Something in a relation that does not parse, or not to what its author means.
+struct Mistake {
+    /// Where, in bytes.
+    part: Range<usize>,
+    /// After the relation itself, a sentence.
+    what: String,
+    help: String,
+}
+
+/// All that is wrong with `relation`.
+fn mistakes_in_relation(relation: &str) -> Vec<Mistake> {
+    let help = "write a name, with a version if need be: `apache2`, `php (>= 8)`, `exim4 | postfix`".to_owned();
+    let not = |why: &str| format!("is not a package: {why}");
     if let Some(comma) = relation.find(',') {
-        return vec![(comma..comma + 1, "each package has its own string".to_owned())];
+        return vec![Mistake { part: comma..comma + 1, what: not("each package has its own string"), help }];
     }
     let mut mistakes = Vec::new();
     let mut start = 0;
@@ -102,13 +113,30 @@ fn mistakes_in_relation(relation: &str) -> Vec<(Range<usize>, String)> {
         let trimmed = alternative.trim();
         let from = start + (alternative.len() - alternative.trim_start().len());
         if trimmed.is_empty() {
-            mistakes.push((start..start + alternative.len(), "there is no name".to_owned()));
+            let part = start..start + alternative.len();
+            mistakes.push(Mistake { part, what: not("there is no name"), help: help.clone() });
         } else if let Err(why) = trimmed.parse::<relation::Relation>() {
-            mistakes.push((from..from + trimmed.len(), why.problem.to_string()));
+            let part = from..from + trimmed.len();
+            mistakes.push(Mistake { part, what: not(&why.problem.to_string()), help: help.clone() });
+        } else if let Some((place, written)) = given_up_operator(trimmed) {
+            let part = from + place..from + place + 1;
+            let what = format!("does not mean what it seems to: dpkg takes `{written}` for `{written}=`");
+            let help = format!("write `{written}{written}` or `{written}=`");
+            mistakes.push(Mistake { part, what, help });
         }
         start += alternative.len() + 1;
     }
     mistakes
+}
+
+/// `<` or `>` alone before the version, and where: dpkg still reads them, and not as their author does (Debian Policy §7.1).
+fn given_up_operator(relation: &str) -> Option<(usize, char)> {
+    let open = relation.find('(')? + 1;
+    let operator = relation[open..].trim_start();
+    let place = relation.len() - operator.len();
+    let mut signs = operator.chars();
+    let written = signs.next().filter(|sign| matches!(sign, '<' | '>'))?;
+    (!matches!(signs.next(), Some('<' | '>' | '='))).then_some((place, written))
 }
 
 /// Says which of `list` were there already.
