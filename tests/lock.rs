@@ -59,6 +59,43 @@ fn what_is_locked_and_still_satisfies_is_kept_although_the_archive_has_a_newer_v
     assert!(lock.contains("version = \"1.0\"") && !lock.contains("version = \"1.5\""), "{lock}");
 }
 
+/// The one way forward: nothing of the old lock counts.
+#[test]
+fn an_update_takes_what_the_archive_has_now() {
+    let key = Key::good();
+    let old = Deb::new("hello", "1.0");
+    let mirror = Mirror::serve(greetings(&key).package(old.clone()).files());
+    let project = Project::new().mirror(&mirror).keyring(&key).recipe("hello", &recipe(&["hello (<< 2)"]));
+    project.run(&["lock"]).succeeds();
+    let newer = greetings(&key).package(old).package(Deb::new("hello", "1.5")).date("Fri, 02 Jan 2026 00:00:00 UTC");
+    mirror.replace(newer.files());
+    project.run(&["lock", "--update", "hello"]).succeeds();
+    let lock = project.read("images/hello.lock");
+    assert!(lock.contains("version = \"1.5\"") && !lock.contains("version = \"1.0\""), "{lock}");
+    // Nothing newer: then not a byte changes, and what the lock is known to give still holds.
+    project.run(&["lock", "--update"]).succeeds();
+    assert_eq!(project.read("images/hello.lock"), lock);
+}
+
+#[test]
+fn an_update_goes_no_more_back_in_time_than_a_lock_does() {
+    let key = Key::good();
+    let mirror = Mirror::serve(greetings(&key).date("Fri, 02 Jan 2026 00:00:00 UTC").files());
+    let project = Project::hello(&mirror, &key);
+    project.run(&["lock"]).succeeds();
+    mirror.replace(greetings(&key).date("Thu, 01 Jan 2026 00:00:00 UTC").files());
+    project.run(&["lock", "--update"]).fails_with(&["InRelease"]);
+}
+
+/// Two recipes may ask different things of one suite: the second must not be given what the first asked.
+#[test]
+fn of_one_suite_each_image_is_given_the_components_that_its_recipe_names() {
+    let (project, _mirror) = project(&["hello"]);
+    let wider = recipe(&["hello"]).replace("[\"main\"]", "[\"main\", \"contrib\"]");
+    let project = project.recipe("wider", &wider);
+    project.run(&["lock"]).fails_with(&["contrib"]);
+}
+
 #[test]
 fn of_two_alternatives_the_first_that_can_be_had_is_taken() {
     let (project, _mirror) = project(&["nothing-of-this-name | greeting-casual", "hello"]);

@@ -8,17 +8,18 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use clap::Args;
 
 use super::{images, print_json};
+use crate::arch::Arch;
 use crate::debian::index::{Index, Source};
 use crate::debian::package::{Package, parse_packages};
 use crate::debian::relation::Relation;
 use crate::debian::release::{Keyring, Release};
+use crate::debian::version::Version;
 use crate::epoch::Epoch;
 use crate::lock::check::prove;
 use crate::lock::file::{self, Archive, IndexFile, Locked};
 use crate::lock::resolve::resolve;
 use crate::lock::wish::Wish;
-use crate::mirror::Options;
-use crate::mirror::{Mirror, Place};
+use crate::mirror::{Mirror, Options, Place};
 use crate::progress::{Progress, Total};
 use crate::recipe::file::Purpose;
 use crate::recipe::project::Project;
@@ -28,13 +29,19 @@ use crate::store::Store;
 /// Resolve recipes against the archive, and write images/NAME.lock.
 ///
 /// The archive's signature is verified, its packages are chosen, and each is written down with its version and digest. What
-/// is locked and still satisfies the recipe stays as it is. Nothing is built without a lock.
+/// is locked and still satisfies the recipe stays as it is, unless --update asks for what the archive has now. Nothing is
+/// built without a lock.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  goldsmith lock api        # writes images/api.lock")]
+#[command(
+    after_help = "Example:\n  goldsmith lock api            # writes images/api.lock\n  goldsmith lock --update       # moves all locks forward"
+)]
 pub struct Lock {
     /// Which; default: every recipe for an image, and the toolbox's.
     #[arg(value_name = "IMAGE")]
     images: Vec<String>,
+    /// Keep nothing of the locks that are there: take the newest versions that the archives have.
+    #[arg(long)]
+    update: bool,
     /// Accept Release files that are no longer valid: of a mirror that lags behind.
     #[arg(long, env = "GOLDSMITH_ALLOW_STALE", value_parser = clap::builder::BoolishValueParser::new())]
     allow_stale: bool,
@@ -57,13 +64,12 @@ impl Lock {
         let store = Store::open_default()?.reporting(progress);
         let mirror = Mirror::discover(&Options::from_environment(self.mirror.clone()), &store, progress)?;
         // One look at each suite: all images of one run are locked against the same state of the archive.
-        let mut seen: BTreeMap<(&str, &str), Offer> = BTreeMap::new();
-        for (recipe, archive) in recipes.iter().flat_map(|recipe| recipe.archives.iter().map(move |one| (recipe, one)))
-        {
-            if let Entry::Vacant(vacant) = seen.entry((&archive.uri, &archive.suite)) {
+        let mut seen: BTreeMap<Asked, Offer> = BTreeMap::new();
+        for asked in recipes.iter().flat_map(|recipe| recipe.archives.iter().map(|one| Asked::of(recipe, one))) {
+            if let Entry::Vacant(vacant) = seen.entry(asked) {
                 let step = progress.step("verify", Total::Unknown);
-                let offer = vacant.insert(self.offer(project, &mirror, archive, recipe)?);
-                step.done(&format!("{}, signed by {}", archive.suite, offer.release.signers.join(", ")));
+                let offer = vacant.insert(self.offer(project, &mirror, asked)?);
+                step.done(&format!("{}, signed by {}", asked.suite, offer.release.signers.join(", ")));
             }
         }
         let mut locks = Vec::new();
@@ -71,7 +77,7 @@ impl Lock {
             let previous = previous(project, recipe)?;
             let mut offers = Vec::new();
             for archive in &recipe.archives {
-                let offer = &seen[&(archive.uri.as_str(), archive.suite.as_str())];
+                let offer = &seen[&Asked::of(recipe, archive)];
                 let known = previous.iter().flat_map(|lock| &lock.archives);
                 if let Some(known) = known.into_iter().find(|known| known.name == archive.name) {
                     let date = known.date.parse::<jiff::Timestamp>().map_or(0, jiff::Timestamp::as_second);
@@ -80,7 +86,14 @@ impl Lock {
                 }
                 offers.push((archive, offer));
             }
-            let lock = answer(recipe, &offers, previous.as_ref(), progress)?;
+            let step = progress.step("resolve", Total::Unknown);
+            let keep = previous.as_ref().filter(|_| !self.update).map(file::Lock::keep).unwrap_or_default();
+            let mut lock = answer(recipe, &offers, keep)?;
+            // Nothing changed: then what the lock is known to give still holds, and so does the moment of the build.
+            if let Some(same) = previous.filter(|old| old.packages == lock.packages && old.wish == lock.wish) {
+                lock = same;
+            }
+            step.done(&format!("{}: {} packages", recipe.name, lock.packages.len()));
             locks.push((project.lock(&recipe.name), lock));
         }
         for (path, lock) in &locks {
@@ -99,28 +112,25 @@ impl Lock {
     }
 
     /// What a suite offers, its signature verified.
-    fn offer(
-        &self,
-        project: &Project,
-        mirror: &Mirror,
-        archive: &recipe::Archive,
-        recipe: &Recipe,
-    ) -> anyhow::Result<Offer> {
-        let place = Place { uri: &archive.uri, suite: &archive.suite };
-        let keyring = match &archive.keyring {
+    fn offer(&self, project: &Project, mirror: &Mirror, asked: Asked) -> anyhow::Result<Offer> {
+        let place = Place { uri: asked.uri, suite: asked.suite };
+        let keyring = match asked.keyring {
             None => Keyring::debian(),
-            Some(path) => Keyring::parse(&std::fs::read(project.root().join(path))?)
-                .map_err(|error| anyhow::anyhow!("the keyring {path}: {error}"))?,
+            Some(path) => {
+                let bytes = std::fs::read(project.root().join(path));
+                let bytes = bytes.map_err(|error| anyhow::anyhow!("cannot read the keyring {path}: {error}"))?;
+                Keyring::parse(&bytes).map_err(|error| anyhow::anyhow!("the keyring {path}: {error}"))?
+            }
         };
         let inrelease = mirror.inrelease(place)?;
         let now = now();
-        let wrong = |error| anyhow::anyhow!("InRelease of {}: {error}", archive.suite);
+        let wrong = |error| anyhow::anyhow!("InRelease of {}: {error}", asked.suite);
         let release = Release::verify(&inrelease, &keyring, Some(now)).map_err(wrong)?;
-        if !release.is_suite(&archive.suite) {
+        if !release.is_suite(asked.suite) {
             let (suite, codename) = (release.suite.as_deref(), release.codename.as_deref());
             anyhow::bail!(
                 "InRelease of {}: it is that of another suite ({}): somebody serves one archive in the place of another",
-                archive.suite,
+                asked.suite,
                 codename.or(suite).unwrap_or("unnamed")
             );
         }
@@ -128,14 +138,31 @@ impl Lock {
             release.check_fresh(now).map_err(wrong)?;
         }
         let (mut packages, mut indices) = (Vec::new(), Vec::new());
-        for component in &archive.components {
-            let path = format!("{component}/binary-{}/Packages", recipe.arch.debian());
+        for component in asked.components {
+            let path = format!("{component}/binary-{}/Packages", asked.arch.debian());
             let index = mirror.index(place, &release, &path)?;
-            let wrong = |error| anyhow::anyhow!("{} of {}: {error}", index.path, archive.suite);
+            let wrong = |error| anyhow::anyhow!("{} of {}: {error}", index.path, asked.suite);
             packages.extend(parse_packages(&index.text).map_err(wrong)?);
             indices.push(IndexFile { path: index.path.clone(), sha256: index.blob.digest, size: index.blob.size });
         }
         Ok(Offer { inrelease: crate::digest::Digest::of(&inrelease), release, packages, indices })
+    }
+}
+
+/// What a recipe asks of a suite. Two that ask the same are given the same.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Asked<'a> {
+    uri: &'a str,
+    suite: &'a str,
+    components: &'a [String],
+    keyring: Option<&'a str>,
+    arch: Arch,
+}
+
+impl<'a> Asked<'a> {
+    fn of(recipe: &Recipe, archive: &'a recipe::Archive) -> Self {
+        let recipe::Archive { uri, suite, components, keyring, .. } = archive;
+        Self { uri, suite, components, keyring: keyring.as_deref(), arch: recipe.arch }
     }
 }
 
@@ -153,14 +180,12 @@ fn previous(project: &Project, recipe: &Recipe) -> anyhow::Result<Option<file::L
     Ok(if path.exists() { Some(file::Lock::load(&path)?) } else { None })
 }
 
-/// Resolves, proves, and puts the lock together.
+/// Resolves, proves, and puts the lock together. The versions in `keep` stay where they still satisfy.
 fn answer(
     recipe: &Recipe,
     offers: &[(&recipe::Archive, &Offer)],
-    previous: Option<&file::Lock>,
-    progress: &Progress,
+    keep: BTreeMap<String, Version>,
 ) -> anyhow::Result<file::Lock> {
-    let step = progress.step("resolve", Total::Unknown);
     let sources = offers.iter().map(|(archive, offer)| Source {
         name: archive.name.clone(),
         priority: archive.priority,
@@ -176,7 +201,7 @@ fn answer(
         packages: wanted.collect::<anyhow::Result<_>>()?,
         base: true,
         recommends: recipe.recommends,
-        keep: previous.map(file::Lock::keep).unwrap_or_default(),
+        keep,
         arch: recipe.arch,
     };
     let solution = resolve(&wish, &index).map_err(|why| anyhow::anyhow!("{}: {why}", recipe.name))?;
@@ -193,7 +218,7 @@ fn answer(
         valid_until: offer.release.valid_until.map(Epoch::rfc3339),
         indices: offer.indices.clone(),
     });
-    let mut lock = file::Lock {
+    Ok(file::Lock {
         version: file::FORMAT,
         image: recipe.name.clone(),
         arch: recipe.arch,
@@ -202,17 +227,11 @@ fn answer(
         archives: archives.collect(),
         packages: Locked::of(&solution, &index),
         gives: BTreeMap::new(),
-    };
-    // Nothing changed: then what the lock is known to give still holds, and so does the moment of the build.
-    if let Some(previous) = previous.filter(|previous| previous.packages == lock.packages && previous.wish == lock.wish)
-    {
-        lock = previous.clone();
-    }
-    step.done(&format!("{}: {} packages", recipe.name, lock.packages.len()));
-    Ok(lock)
+    })
 }
 
 /// The one place where locking looks at the clock: a Release file is valid until some moment.
+#[expect(clippy::disallowed_methods, reason = "a Release file is valid until some moment")]
 fn now() -> Epoch {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Epoch(i64::try_from(since.as_secs()).unwrap_or(i64::MAX))

@@ -42,13 +42,12 @@ use crate::digest::Digest;
 use crate::epoch::Epoch;
 
 /// The version of the format that is written, and the only one that is read.
-/// The version of the format.
 pub const FORMAT: u32 = 1;
 
 /// What stands at the top of every lock.
 const HEADER: &str = "\
 # The lock of an image: exactly these packages, from exactly these archives. Written by `goldsmith lock`; commit it.
-# Don't edit it: change the recipe and run `goldsmith lock`, or run `goldsmith update` to move to what the archives have now.
+# Don't edit it: change the recipe and run `goldsmith lock`, or run `goldsmith lock --update` to move to what the archives have now.
 ";
 
 /// Lists longer than this stand one item a line.
