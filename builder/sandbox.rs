@@ -178,6 +178,7 @@ impl IdMaps {
     }
 
     /// Writes both maps for `pid`: directly as root, else by the setuid helpers newuidmap(1) and newgidmap(1).
+    #[expect(clippy::disallowed_methods, reason = "the one door to processes")]
     fn write(&self, pid: u32) -> io::Result<()> {
         for (kind, program, lines) in [("uid", "newuidmap", &self.uid), ("gid", "newgidmap", &self.gid)] {
             if self.privileged {
@@ -306,6 +307,7 @@ impl Sandbox {
     }
 
     /// The command with its namespaces, mounts, limits and environment, not started yet.
+    #[expect(clippy::disallowed_methods, reason = "the one door to processes")]
     fn command<S: AsRef<OsStr>>(&self, argv: &[S]) -> Result<Command, SandboxError> {
         let mut mounts = Mounts::prepare(self);
         let filter = Filter::without_sync();
@@ -457,6 +459,7 @@ impl Mount {
     /// # Safety
     /// After the fork, with the tree as `/` and as the working directory.
     unsafe fn make(&self, handle: libc::c_int) -> io::Result<()> {
+        // SAFETY: strings that end with NUL, made before the fork; `info` is a local, for which all zeros are a value.
         unsafe {
             let target = self.target.as_ptr();
             match self.kind {
@@ -532,6 +535,79 @@ fn c_string(path: &Path) -> CString {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Runs the (ignored) test `name` in another process, with `tree`: who enters a namespace does not come back.
+    fn in_another_process(name: &str, tree: &Path) {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", &format!("sandbox::tests::{name}"), "--ignored", "--nocapture"]);
+        let output = command.env("GOLDSMITH_TEST_TREE", tree).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && text.contains("1 passed"), "{text}");
+    }
+
+    /// What `ask` says of a sandbox in the tree of the test above. Asked in a child, which has only one thread.
+    fn in_the_tree(ask: impl FnOnce(Sandbox, &Path) -> bool) -> bool {
+        let tree: PathBuf = std::env::var_os("GOLDSMITH_TEST_TREE").expect("only run by another test").into();
+        let mut status = 0;
+        // SAFETY: the other threads of this process wait for this one, and hold nothing that the child needs.
+        unsafe {
+            match libc::fork() {
+                0 => {
+                    let yes = Namespace::enter().is_ok_and(|namespace| ask(Sandbox::new(namespace, &tree), &tree));
+                    libc::_exit(i32::from(!yes))
+                }
+                child => libc::waitpid(child, &raw mut status, 0),
+            };
+        }
+        status == 0
+    }
+
+    /// A tree that sees this machine's programs, and in which `link` leads to a directory that both have: this machine's,
+    /// which is given too, and the tree's own of the same path.
+    fn tree_with(link: &str) -> (tempfile::TempDir, tempfile::TempDir) {
+        let (tree, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir_in("/var/tmp").unwrap());
+        let below = |path: &Path| tree.path().join(path.strip_prefix("/").unwrap());
+        fs::create_dir_all(below(outside.path())).unwrap();
+        for (name, target) in [("lib", "usr/lib"), ("lib64", "usr/lib64")] {
+            std::os::unix::fs::symlink(target, tree.path().join(name)).unwrap();
+        }
+        std::os::unix::fs::symlink(outside.path(), tree.path().join(link)).unwrap();
+        (tree, outside)
+    }
+
+    #[test]
+    fn where_the_tree_has_a_link_what_is_shown_there_stays_in_the_tree() {
+        let (tree, outside) = tree_with("way");
+        in_another_process("show_at_the_link", tree.path());
+        assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0, "something was made on this machine");
+    }
+
+    #[test]
+    #[ignore = "the other process of the test above"]
+    fn show_at_the_link() {
+        assert!(in_the_tree(|sandbox, _| {
+            let sandbox = sandbox.show("/usr", "/usr").show("/etc/passwd", "/way/shown");
+            let shown = sandbox.run(&["/usr/bin/cat", "/way/shown"]);
+            shown.is_ok_and(|output| output.text.contains("root:"))
+        }));
+    }
+
+    #[test]
+    fn where_the_tree_has_a_link_devices_are_mounted_in_the_tree() {
+        let (tree, outside) = tree_with("dev");
+        in_another_process("list_what_the_link_leads_to", tree.path());
+        assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0, "something was made on this machine");
+    }
+
+    #[test]
+    #[ignore = "the other process of the test above"]
+    fn list_what_the_link_leads_to() {
+        assert!(in_the_tree(|sandbox, tree| {
+            let link = fs::read_link(tree.join("dev")).unwrap_or_default();
+            let listed = sandbox.show("/usr", "/usr").run(&[OsStr::new("/usr/bin/ls"), link.as_os_str()]);
+            listed.is_ok_and(|output| output.text.lines().any(|name| name == "null"))
+        }));
+    }
 
     #[test]
     fn a_range_is_found_by_name_or_number_if_it_is_large_enough() {

@@ -143,6 +143,14 @@ fn a_package_that_grows_beyond_all_measure_is_stopped() {
     refused(evil().bomb(8192), &["bomb"]);
 }
 
+/// What a package says of its own size is no measure: whoever makes a bomb writes that too.
+#[test]
+fn a_package_that_says_itself_how_far_it_grows_is_stopped_too() {
+    for size in ["8388608", "18446744073709551615", "0"] {
+        refused(evil().field("Installed-Size", size).bomb(8192), &["bomb"]);
+    }
+}
+
 #[test]
 fn a_package_that_ends_in_the_middle_is_refused() {
     refused(evil().truncated(), &["data.tar"]);
@@ -164,4 +172,6 @@ fn a_package_whose_data_is_not_xz_is_refused() {
 fn a_package_that_is_another_than_the_archive_says_is_refused() {
     let other = Deb::new("other", "1.0").listed_as("evil", "6.6");
     refused(other, &["other"]);
+    let newer = Deb::new("evil", "7.0").listed_as("evil", "6.6");
+    refused(newer, &["evil 7.0"]);
 }

@@ -41,6 +41,32 @@ fn what_was_put_is_found_read_only_by_its_digest() {
     assert_eq!(unfinished(&store), 0);
 }
 
+/// A temporary's number is never given twice: who drops one that was renamed long ago must not take another's away.
+#[test]
+fn a_writer_that_ends_late_does_not_take_away_what_another_writes_meanwhile() {
+    let (_root, store) = store();
+    let first = store.write_temporary(b"first").unwrap();
+    fs::rename(first.path(), store.root().join("renamed")).unwrap();
+    let second = store.write_temporary(b"second").unwrap();
+    drop(first);
+    assert_eq!(fs::read(second.path()).unwrap(), b"second");
+}
+
+#[test]
+fn threads_that_put_different_blobs_at_once_lose_none() {
+    let (_root, store) = store();
+    let put = |thread: u32| {
+        let bytes = |round: u32| format!("{thread} {round}").into_bytes();
+        let blobs: Vec<_> = (0..200).map(|round| store.put(&bytes(round)).unwrap()).collect();
+        blobs.iter().zip(0..).all(|(blob, round)| store.read(blob.digest).unwrap() == Some(bytes(round)))
+    };
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..8).map(|thread| scope.spawn(move || put(thread))).collect();
+        assert!(threads.into_iter().all(|thread| thread.join().unwrap()));
+    });
+    assert_eq!(unfinished(&store), 0);
+}
+
 #[test]
 fn what_was_never_put_is_absent() {
     let (_root, store) = store();
