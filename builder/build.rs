@@ -153,7 +153,8 @@ fn hold(
     let gives = &plan.lock.gives;
     match gives.get(artifact) {
         Some(&known) if known != found && gives.get("plan") == Some(&plan.digest()) => {
-            Err(BuildError::Differs { image: plan.recipe.name.clone(), artifact, known, found, changes: changes()? })
+            let image = plan.recipe.name.clone();
+            Err(Box::new(Different { image, artifact, known, found, changes: changes()? }).into())
         }
         _ => Ok(()),
     }
@@ -199,24 +200,29 @@ pub enum BuildError {
         cause: io::Error,
     },
     /// Not reproducible.
-    #[error(
-        "{image} is not what its lock is known to give: {artifact} is {found}, and images/{image}.lock says {known}\n\
-         {}help: the packages, the recipe and the overlays are the same, so something else reached the bytes; if the lock is \
-         wrong, remove its [gives] table and build again",
-        lines(changes)
-    )]
-    Differs {
-        /// The recipe's name.
-        image: String,
-        /// `rootfs` or `oci`.
-        artifact: &'static str,
-        /// What the lock says.
-        known: Digest,
-        /// What was built.
-        found: Digest,
-        /// Path by path, if this machine knows what was built before.
-        changes: Vec<Difference>,
-    },
+    #[error(transparent)]
+    Differs(#[from] Box<Different>),
+}
+
+/// The same plan gave something else than before.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{image} is not what its lock is known to give: {artifact} is {found}, and images/{image}.lock says {known}\n\
+     {}help: the packages, the recipe and the overlays are the same, so something else reached the bytes; if the lock is \
+     wrong, remove its [gives] table and build again",
+    lines(changes)
+)]
+pub struct Different {
+    /// The recipe's name.
+    pub image: String,
+    /// `rootfs` or `oci`.
+    pub artifact: &'static str,
+    /// What the lock says.
+    pub known: Digest,
+    /// What was built.
+    pub found: Digest,
+    /// Path by path, if this machine knows what was built before.
+    pub changes: Vec<Difference>,
 }
 
 fn lines(changes: &[Difference]) -> String {

@@ -87,6 +87,7 @@ impl Progress {
     }
 
     /// Begins a step, named by the verb that it does (`fetch`, `unpack`, `configure`).
+    #[expect(clippy::disallowed_methods, reason = "how long a step took is shown on the terminal, and nowhere else")]
     pub fn step(&self, name: &str, total: Total) -> Step {
         let bar = match &self.shared.output {
             Output::Bars(bars) => Some(bars.add(new_bar(name, total))),

@@ -151,6 +151,7 @@ impl Keyring {
     ///
     /// # Panics
     /// Never: a test reads the very bytes that are compiled in.
+    #[expect(clippy::expect_used, reason = "a test reads the very bytes that are compiled in")]
     pub fn debian() -> Self {
         Self::parse(DEBIAN).expect("the keyring that is compiled in is one")
     }

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::error::Failure;
 use super::http::Ask;
-use super::{Mirror, MirrorError};
+use super::{Mirror, MirrorError, Sought};
 use crate::progress::{Step, Total, bytes};
 use crate::store::{Blob, Part, StoreError};
 
@@ -107,7 +107,8 @@ impl Mirror {
             return Ok(());
         };
         let mut transfer = Transfer { mirror: self, blob: download.blob, part, step, counted: 0 };
-        self.elsewhere(&download.name, &download.archive, paths, |url| transfer.from(url))
+        let sought = Sought { name: &download.name, uri: &download.archive, paths };
+        self.elsewhere(&sought, |url| transfer.from(url))
     }
 }
 

@@ -79,6 +79,7 @@ pub(super) struct Http {
 }
 
 impl Http {
+    #[expect(clippy::disallowed_methods, reason = "the one door to the network")]
     pub(super) fn new(proxies: Proxies, patience: Patience, connections: usize) -> Self {
         // The certificates that this machine trusts, so that an inspecting proxy's own are among them.
         let tls = TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build();

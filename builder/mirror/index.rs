@@ -30,6 +30,16 @@ pub struct Index {
     pub text: Vec<u8>,
 }
 
+/// One form of an index, as the Release file of `place` lists it.
+struct Listed<'a> {
+    place: Place<'a>,
+    /// Below the Release file: `main/binary-amd64/Packages.xz`.
+    path: &'a str,
+    blob: Blob,
+    /// Whether it is also where its hash says.
+    by_hash: bool,
+}
+
 impl Mirror {
     /// The index at `path` below the Release file of `place` (`main/binary-amd64/Packages`), in the smallest form that
     /// `release` lists of it. What was fetched before is taken from the store.
@@ -46,14 +56,15 @@ impl Mirror {
         let Some((packed, blob)) = packed else {
             return Err(MirrorError::NotListed { suite: suite.to_owned(), path: path.to_owned() });
         };
+        let fetch = || self.fetch_index(&Listed { place, path: &packed, blob, by_hash: release.acquire_by_hash });
         if !self.store.holds(blob) {
-            self.fetch_index(place, release, &packed, blob)?;
+            fetch()?;
         }
         // The store finds a damaged copy only now: then it is fetched after all.
         let bytes = match self.store.read(blob.digest)? {
             Some(bytes) => bytes,
             None => {
-                self.fetch_index(place, release, &packed, blob)?;
+                fetch()?;
                 self.store.read(blob.digest)?.unwrap_or_default()
             }
         };
@@ -69,12 +80,13 @@ impl Mirror {
         }
     }
 
-    fn fetch_index(&self, place: Place, release: &Release, packed: &str, blob: Blob) -> Result<(), MirrorError> {
-        let plain = format!("dists/{}/{packed}", place.suite);
+    fn fetch_index(&self, listed: &Listed) -> Result<(), MirrorError> {
+        let &Listed { place, path, blob, by_hash } = listed;
+        let plain = format!("dists/{}/{path}", place.suite);
         let directory = plain.rsplit_once('/').map_or("", |(directory, _)| directory);
-        let by_hash = release.acquire_by_hash.then(|| format!("{directory}/by-hash/SHA256/{}", blob.digest.hex()));
+        let by_hash = by_hash.then(|| format!("{directory}/by-hash/SHA256/{}", blob.digest.hex()));
         let paths: Vec<String> = by_hash.into_iter().chain([plain.clone()]).collect();
-        let name = format!("{packed} of {}", place.suite);
+        let name = format!("{path} of {}", place.suite);
         let step = self.progress.step(&format!("fetch {name}"), Total::Bytes(blob.size));
         let download = Download { name, archive: place.uri.to_owned(), path: plain, blob };
         self.fetch_one(&download, &paths, &step)?;

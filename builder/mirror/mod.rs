@@ -71,6 +71,16 @@ pub struct Place<'a> {
     pub suite: &'a str,
 }
 
+/// A file of an archive, and where it may be.
+struct Sought<'a> {
+    /// For messages: `InRelease of trixie`.
+    name: &'a str,
+    /// `debian`, `debian-security`, or a URL.
+    uri: &'a str,
+    /// Below the archive: the first that is there is as good as any other.
+    paths: &'a [String],
+}
+
 impl Mirror {
     /// Finds the mirrors, without asking any. What is fetched goes into `store`.
     ///
@@ -102,7 +112,7 @@ impl Mirror {
         let what = format!("InRelease of {}", place.suite);
         let path = format!("dists/{}/InRelease", place.suite);
         let mut bytes = Vec::new();
-        self.elsewhere(&what, place.uri, &[path], |url| {
+        self.elsewhere(&Sought { name: &what, uri: place.uri, paths: &[path] }, |url| {
             self.patiently(|fresh| {
                 let answer = self.http.get(url, http::Ask { fresh, ..Default::default() })?;
                 bytes.clear();
@@ -119,14 +129,13 @@ impl Mirror {
         Ok(bytes)
     }
 
-    /// Tries `attempt` with each of `paths` below each base of the archive, until one succeeds.
+    /// Tries `attempt` with each path of `sought` below each base of its archive, until one succeeds.
     fn elsewhere(
         &self,
-        what: &str,
-        uri: &str,
-        paths: &[String],
+        sought: &Sought,
         mut attempt: impl FnMut(&str) -> Result<(), Failure>,
     ) -> Result<(), MirrorError> {
+        let &Sought { name, uri, paths } = sought;
         let mut tried = Vec::new();
         for base in self.reachable_first(self.bases.of(uri)) {
             for path in paths {
@@ -156,7 +165,7 @@ impl Mirror {
         } else {
             Advice::None
         };
-        Err(MirrorError::Unavailable { what: what.to_owned(), tried, advice })
+        Err(MirrorError::Unavailable { what: name.to_owned(), tried, advice })
     }
 
     /// Tries `attempt` again, later and later, as long as its failure may pass; from the second time on, not from a cache

@@ -101,7 +101,7 @@ impl Walk<'_> {
     fn directory(&mut self, path: &str) -> Result<(), ScanError> {
         let full = self.root.join(path);
         let metadata = fs::symlink_metadata(&full).map_err(error(path))?;
-        self.add(path, &full, &metadata, Kind::Directory)?;
+        self.add(path, &metadata, Kind::Directory)?;
         let mut names = Vec::new();
         for entry in fs::read_dir(&full).map_err(error(path))? {
             let name = entry.map_err(error(path))?.file_name();
@@ -138,7 +138,7 @@ impl Walk<'_> {
                     if metadata.nlink() > 1 {
                         self.links.insert(metadata.ino(), path.clone());
                     }
-                    let content = Content::OnDisk(full.clone());
+                    let content = Content::OnDisk(full);
                     Kind::File { size: metadata.len(), digest: Digest::from_bytes([0; 32]), content }
                 }
             }
@@ -148,12 +148,12 @@ impl Walk<'_> {
             let what = "it is a device or a socket, and an image has no place for it";
             return Err(error(&path)(io::Error::new(io::ErrorKind::InvalidData, what)));
         };
-        self.add(&path, &full, &metadata, kind)
+        self.add(&path, &metadata, kind)
     }
 
-    fn add(&mut self, path: &str, full: &Path, metadata: &fs::Metadata, kind: Kind) -> Result<(), ScanError> {
+    fn add(&mut self, path: &str, metadata: &fs::Metadata, kind: Kind) -> Result<(), ScanError> {
         let xattrs = match kind {
-            Kind::File { .. } | Kind::Directory => xattrs(full).map_err(error(path))?,
+            Kind::File { .. } | Kind::Directory => xattrs(&self.root.join(path)).map_err(error(path))?,
             _ => BTreeMap::new(),
         };
         let mode = if matches!(kind, Kind::Symlink(_)) { 0o777 } else { metadata.mode() & 0o7777 };

@@ -70,6 +70,7 @@ impl Store {
     ///
     /// # Errors
     /// If none of the three is set, or as [`Store::open`].
+    #[expect(clippy::disallowed_methods, reason = "where the cache is; never a byte of an artifact")]
     pub fn open_default() -> Result<Self, StoreError> {
         Self::open(location(|name| std::env::var_os(name)).ok_or(StoreError::Nowhere)?)
     }
