@@ -33,6 +33,8 @@ mod unpack;
 
 mod bundle;
 
+mod clean;
+
 mod real;
 
 mod architecture;

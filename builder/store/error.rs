@@ -45,6 +45,33 @@ pub enum StoreError {
         needed: u64,
     },
 
+    /// To be removed, but somebody works with it.
+    #[error("{} is in use{}; wait until that is done", .path.display(), by(.holder))]
+    InUse {
+        /// The store.
+        path: PathBuf,
+        /// The number of the process, if it is known.
+        holder: String,
+    },
+
+    /// To be removed, but it may be somebody else's.
+    #[error("{} is not a store of Goldsmith's: its CACHEDIR.TAG is another one; remove it by hand, if you mean it", .path.display())]
+    NotOurs {
+        /// The directory.
+        path: PathBuf,
+    },
+
+    /// This user may not write where the store is, or nobody may.
+    #[error("cannot {verb} {}: {source}; let GOLDSMITH_CACHE name a directory that you may write to", .path.display())]
+    Forbidden {
+        /// What was tried.
+        verb: &'static str,
+        /// With what.
+        path: PathBuf,
+        /// What the file system said.
+        source: io::Error,
+    },
+
     /// Anything else that a file system can say.
     #[error("cannot {verb} {}: {source}", .path.display())]
     Io {
@@ -88,10 +115,16 @@ impl From<StoreError> for io::Error {
             StoreError::Full { .. } => io::ErrorKind::StorageFull,
             StoreError::Nowhere => io::ErrorKind::NotFound,
             StoreError::Mismatch { .. } | StoreError::TooLong { .. } => io::ErrorKind::InvalidData,
-            StoreError::Io { source, .. } => source.kind(),
+            StoreError::InUse { .. } => io::ErrorKind::ResourceBusy,
+            StoreError::NotOurs { .. } => io::ErrorKind::PermissionDenied,
+            StoreError::Io { source, .. } | StoreError::Forbidden { source, .. } => source.kind(),
         };
         Self::new(kind, error)
     }
+}
+
+fn by(holder: &str) -> String {
+    if holder.is_empty() { String::new() } else { format!(" by process {holder}") }
 }
 
 fn amount(needed: u64) -> String {
@@ -115,6 +148,9 @@ impl<T, E: Into<io::Error>> At<T> for Result<T, E> {
             let source = error.into();
             match source.raw_os_error() {
                 Some(errno) if errno == Errno::NOSPC.raw_os_error() => StoreError::writing(path, 0, source),
+                Some(errno) if [Errno::ACCESS, Errno::PERM, Errno::ROFS].map(Errno::raw_os_error).contains(&errno) => {
+                    StoreError::Forbidden { verb, path: path.to_owned(), source }
+                }
                 _ => StoreError::Io { verb, path: path.to_owned(), source },
             }
         })

@@ -26,6 +26,7 @@ mod error;
 mod lock;
 mod part;
 mod record;
+mod remove;
 mod scratch;
 
 pub use blob::{Blob, BlobWriter};
@@ -75,6 +76,15 @@ impl Store {
         Self::open(location(|name| std::env::var_os(name)).ok_or(StoreError::Nowhere)?)
     }
 
+    /// As [`Store::open_default`], but nothing is made: `None` if there is no store.
+    ///
+    /// # Errors
+    /// As [`Store::open_default`].
+    pub fn find_default() -> Result<Option<Self>, StoreError> {
+        let root = location(|name| std::env::var_os(name)).ok_or(StoreError::Nowhere)?;
+        if root.join("CACHEDIR.TAG").is_file() { Self::open(root).map(Some) } else { Ok(None) }
+    }
+
     /// The store below `root`, made if absent. Removes what dead processes left unfinished in it.
     ///
     /// # Errors
@@ -119,12 +129,14 @@ impl Store {
 
     /// Marks the directory as one that needs no backup.
     fn tag(&self) -> Result<(), StoreError> {
-        const TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55\n\
-                           # Goldsmith's cache: everything in it can be fetched or built again.\n";
         let path = self.root().join("CACHEDIR.TAG");
         if path.exists() { Ok(()) } else { fs::write(&path, TAG).at(&path, "write") }
     }
 }
+
+/// Says to backup programs that the directory is a cache, and to [`Store::remove`] whose.
+const TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55\n\
+                   # Goldsmith's cache: everything in it can be fetched or built again.\n";
 
 /// Where the cache is, by the environment; nowhere if there is no home either.
 fn location(environment: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {

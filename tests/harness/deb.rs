@@ -19,6 +19,7 @@ struct Member {
     path: String,
     kind: EntryType,
     mode: u32,
+    owner: u64,
     target: String,
     bytes: Vec<u8>,
 }
@@ -113,7 +114,14 @@ impl Deb {
     /// A maintainer script: `preinst`, `postinst`, `prerm`, `postrm`.
     pub fn script(mut self, name: &str, text: &str) -> Self {
         let (path, bytes) = (format!("./{name}"), text.as_bytes().to_vec());
-        self.control.push(Member { path, kind: EntryType::Regular, mode: 0o755, target: String::new(), bytes });
+        self.control.push(Member {
+            path,
+            kind: EntryType::Regular,
+            mode: 0o755,
+            owner: 0,
+            target: String::new(),
+            bytes,
+        });
         self
     }
 
@@ -127,7 +135,14 @@ impl Deb {
             Raw::Character => (EntryType::Char, 0o666, "", &b""[..]),
             Raw::Block => (EntryType::Block, 0o666, "", &b""[..]),
         };
-        self.data.push(Member { path: path.into(), kind, mode, target: target.into(), bytes: bytes.into() });
+        self.data.push(Member { path: path.into(), kind, mode, owner: 0, target: target.into(), bytes: bytes.into() });
+        self
+    }
+
+    /// The last member of `data.tar` belongs to this user and group, and has these permission bits.
+    pub fn owned_by(mut self, owner: u64, mode: u32) -> Self {
+        let last = self.data.last_mut().expect("a package has its documentation directory");
+        (last.owner, last.mode) = (owner, mode);
         self
     }
 
@@ -190,7 +205,7 @@ impl Deb {
         let mut control = self.control.clone();
         let paragraph = paragraph(&self.fields).into_bytes();
         let (kind, target) = (EntryType::Regular, String::new());
-        control.insert(0, Member { path: "./control".into(), kind, mode: 0o644, target, bytes: paragraph });
+        control.insert(0, Member { path: "./control".into(), kind, mode: 0o644, owner: 0, target, bytes: paragraph });
         let mut ar = b"!<arch>\n".to_vec();
         append(&mut ar, "debian-binary", b"2.0\n");
         append(&mut ar, "control.tar.xz", &xz(&tar(&control)));
@@ -250,8 +265,8 @@ fn header(member: &Member, size: u64) -> tar::Header {
     }
     header.set_entry_type(member.kind);
     header.set_mode(member.mode);
-    header.set_uid(0);
-    header.set_gid(0);
+    header.set_uid(member.owner);
+    header.set_gid(member.owner);
     header.set_mtime(MTIME);
     header.set_size(size);
     if matches!(member.kind, EntryType::Block | EntryType::Char) {
@@ -277,7 +292,7 @@ fn bomb(members: &[Member], mebibytes: u64) -> Vec<u8> {
     let mut start = tar(members);
     start.truncate(start.len() - 1024); // the two empty blocks that end a tar
     let (path, kind) = ("./usr/share/bomb".to_owned(), EntryType::Regular);
-    let file = Member { path, kind, mode: 0o644, target: String::new(), bytes: Vec::new() };
+    let file = Member { path, kind, mode: 0o644, owner: 0, target: String::new(), bytes: Vec::new() };
     start.extend(header(&file, mebibytes << 20).as_bytes());
     let zeros = compress(&vec![0; (FRAME << 20) as usize]);
     let mut stream = compress(&start);
