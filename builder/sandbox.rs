@@ -33,7 +33,8 @@ pub enum SandboxError {
     #[error(
         "this machine does not let Goldsmith make a user namespace ({cause})\n\
          help: on Ubuntu, `sysctl kernel.apparmor_restrict_unprivileged_userns=0`; on older Debian, \
-         `sysctl kernel.unprivileged_userns_clone=1`; in a container, start it with `--privileged`, or with \
+         `sysctl kernel.unprivileged_userns_clone=1`; where the kernel says «No space left», \
+         `sysctl user.max_user_namespaces=15000`; in a container, start it with `--privileged`, or with \
          `--security-opt seccomp=unconfined --security-opt apparmor=unconfined`"
     )]
     NoUserNamespace {
@@ -58,7 +59,7 @@ pub enum SandboxError {
     )]
     NoMap {
         /// `newuidmap` or `newgidmap`.
-        program: &'static str,
+        program: String,
         /// What happened.
         cause: String,
     },
@@ -109,7 +110,10 @@ impl Namespace {
             0 => {
                 drop(unshared);
                 let _ = ready.read_exact(&mut [0]);
-                let answer = maps.write(target).err().map_or_else(String::new, |error| format!("{error}\u{1}"));
+                let answer = maps
+                    .write(target)
+                    .err()
+                    .map_or_else(String::new, |(program, cause)| format!("{program} {cause}\u{1}"));
                 let _ = mapped.write_all(answer.as_bytes());
                 // SAFETY: ends the child without running the parent's destructors.
                 unsafe { libc::_exit(0) }
@@ -126,7 +130,8 @@ impl Namespace {
         let mut answer = String::new();
         done.read_to_string(&mut answer).map_err(setup("pipe"))?;
         if let Some(error) = answer.strip_suffix('\u{1}') {
-            return Err(SandboxError::NoMap { program: "newuidmap", cause: error.to_owned() });
+            let (program, cause) = error.split_once(' ').unwrap_or(("newuidmap", error));
+            return Err(SandboxError::NoMap { program: program.to_owned(), cause: cause.to_owned() });
         }
         // SAFETY: plain system calls; the ids exist in the maps.
         unsafe {
@@ -135,12 +140,13 @@ impl Namespace {
                 || libc::setgroups(0, std::ptr::null()) != 0
                 || libc::setresuid(0, 0, 0) != 0
             {
-                return Err(setup("becoming root of the user namespace")(io::Error::last_os_error()));
+                // AppArmor on Ubuntu gives the namespace, and no right in it.
+                return Err(SandboxError::NoUserNamespace { cause: io::Error::last_os_error() });
             }
             libc::umask(0o022);
         }
         mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
-            .map_err(|error| setup("making mounts private")(error.into()))?;
+            .map_err(|error| SandboxError::NoUserNamespace { cause: error.into() })?;
         let _ = ENTERED.set(());
         Ok(Self(()))
     }
@@ -177,20 +183,22 @@ impl IdMaps {
         })
     }
 
-    /// Writes both maps for `pid`: directly as root, else by the setuid helpers newuidmap(1) and newgidmap(1).
+    /// Writes both maps for `pid`: directly as root, else by the setuid helpers newuidmap(1) and newgidmap(1). An error comes with
+    /// the name of the helper.
     #[expect(clippy::disallowed_methods, reason = "the one door to processes")]
-    fn write(&self, pid: u32) -> io::Result<()> {
+    fn write(&self, pid: u32) -> Result<(), (&'static str, io::Error)> {
         for (kind, program, lines) in [("uid", "newuidmap", &self.uid), ("gid", "newgidmap", &self.gid)] {
             if self.privileged {
                 let text: String =
                     lines.iter().map(|(inside, outside, count)| format!("{inside} {outside} {count}\n")).collect();
-                fs::write(format!("/proc/{pid}/{kind}_map"), text)?;
+                fs::write(format!("/proc/{pid}/{kind}_map"), text).map_err(|cause| (program, cause))?;
                 continue;
             }
             let numbers = lines.iter().flat_map(|&(inside, outside, count)| [inside, outside, count]);
-            let output = Command::new(program).arg(pid.to_string()).args(numbers.map(|n| n.to_string())).output()?;
+            let output = Command::new(program).arg(pid.to_string()).args(numbers.map(|n| n.to_string())).output();
+            let output = output.map_err(|cause| (program, cause))?;
             if !output.status.success() {
-                return Err(io::Error::other(String::from_utf8_lossy(&output.stderr).trim().to_owned()));
+                return Err((program, io::Error::other(String::from_utf8_lossy(&output.stderr).trim().to_owned())));
             }
         }
         Ok(())
