@@ -109,6 +109,11 @@ impl Built {
         (built.made_by == plan.made_by() && built.files.iter().all(there)).then_some(built)
     }
 
+    /// Whether any build left an image in `out`.
+    pub fn is_in(out: &Path) -> bool {
+        out.join(RECORD).is_file()
+    }
+
     /// Writes the listing and the record into `out`.
     fn save(mut self, out: &Path, listing: &Listing) -> Result<Self, BuildError> {
         let failed = |cause| BuildError::Out { path: out.to_owned(), cause };

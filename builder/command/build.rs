@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
@@ -74,6 +74,9 @@ impl Build {
         let missing = plans.iter().any(|plan| build::Built::still_there(plan, &root.join(&plan.recipe.name)).is_none());
         // Before any thread is started, and only if there is something to build: user namespaces may be forbidden here.
         let namespace = if missing { Some(Namespace::enter()?) } else { None };
+        if missing {
+            plans.iter().try_for_each(|plan| writable(&root.join(&plan.recipe.name)))?;
+        }
         let store = Store::open_default()?.reporting(progress);
         if missing && !self.offline {
             let mut downloads = Vec::new();
@@ -86,8 +89,7 @@ impl Build {
                 Mirror::discover(&options, &store, progress)?.fetch(&downloads)?;
             }
         }
-        let processors = std::thread::available_parallelism().map_or(1, usize::from);
-        let jobs = self.jobs.map_or(processors, usize::from);
+        let jobs = self.jobs.map_or_else(processors, usize::from);
         let mut results = BTreeMap::new();
         for plan in &plans {
             let name = &plan.recipe.name;
@@ -116,16 +118,12 @@ impl Build {
         Ok(())
     }
 
-    /// Recipe, lock and overlays of an image.
+    /// Recipe, lock and overlays of an image, as the options have them.
     fn plan(&self, project: &Project, image: &str) -> anyhow::Result<Plan> {
-        let mut recipe = project.load(image)?.recipe;
-        let lock = NoLock::or_load(project, image)?;
+        let mut plan = plan(project, image)?;
         if let Some(compression) = self.compression {
-            recipe.image.compression = compression;
+            plan.recipe.image.compression = compression;
         }
-        let overlays = recipe.overlays.iter().map(|name| Overlay::load(&project.overlay(name)).map_err(Mistakes));
-        let overlays = overlays.collect::<Result<Vec<_>, _>>()?;
-        let plan = Plan::new(recipe, lock, overlays)?;
         if self.locked && self.compression.is_none() && plan.lock.gives.get("plan") != Some(&plan.digest()) {
             anyhow::bail!(
                 "images/{image}.lock does not say what the recipe and the overlays give as they are now, and --locked forbids \
@@ -144,4 +142,27 @@ impl Build {
         }
         Ok(())
     }
+}
+
+/// Recipe, lock and overlays of an image.
+pub(super) fn plan(project: &Project, image: &str) -> anyhow::Result<Plan> {
+    let recipe = project.load(image)?.recipe;
+    let lock = NoLock::or_load(project, image)?;
+    let overlays = recipe.overlays.iter().map(|name| Overlay::load(&project.overlay(name)).map_err(Mistakes));
+    let overlays = overlays.collect::<Result<Vec<_>, _>>()?;
+    Ok(Plan::new(recipe, lock, overlays)?)
+}
+
+/// How many threads, if nobody says.
+pub(super) fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Nobody waits a minute for an image to hear that there is no place for it.
+fn writable(out: &Path) -> anyhow::Result<()> {
+    let there = out.ancestors().find(|folder| folder.is_dir()).unwrap_or(Path::new("."));
+    let tried = tempfile::tempfile_in(there).map(drop);
+    tried.map_err(|why| {
+        anyhow::anyhow!("cannot write to {}: {why}\nhelp: `--output DIR` writes elsewhere", there.display())
+    })
 }

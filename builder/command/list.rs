@@ -6,6 +6,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::print_json;
+use crate::build::Built;
 use crate::recipe::file::Purpose;
 use crate::recipe::project::Project;
 
@@ -37,7 +38,7 @@ impl List {
                 purpose: folded.purpose,
                 description: folded.recipe.description,
                 locked: project.lock(&name).is_file(),
-                built: project.image(&name).is_dir(),
+                built: Built::is_in(&project.image(&name)),
                 name,
             });
         }

@@ -9,6 +9,7 @@ mod bundle;
 mod check;
 mod clean;
 mod completions;
+mod export;
 mod fetch;
 mod list;
 mod lock;
@@ -69,6 +70,7 @@ enum Verb {
     Lock(lock::Lock),
     Fetch(fetch::Fetch),
     Build(build::Build),
+    Export(export::Export),
     Bundle(bundle::Bundle),
     List(list::List),
     Show(show::Show),
@@ -123,6 +125,7 @@ impl Cli {
             Verb::Lock(verb) => verb.run(&project()?, &progress(), out),
             Verb::Fetch(verb) => verb.run(&project()?, &progress(), out),
             Verb::Build(verb) => verb.run(&project()?, &progress(), out),
+            Verb::Export(verb) => verb.run(&project()?, &progress(), out),
             Verb::Bundle(verb) => verb.run(&folder, out),
             Verb::List(verb) => verb.run(&project()?, out),
             Verb::Show(verb) => verb.run(&project()?, out),
@@ -209,8 +212,18 @@ fn help(error: &anyhow::Error) -> Option<String> {
     }
     match error.downcast_ref::<ProjectError>() {
         Some(ProjectError::NotFound(_)) => Some("go to the project's folder, or name it with -C DIR".to_owned()),
+        // Whatever was being written: the system's own words are in the sentence.
+        _ if is_full(error) => {
+            Some("free some space, or let GOLDSMITH_CACHE name a directory on a larger disk".to_owned())
+        }
         _ => None,
     }
+}
+
+/// Whether a disk was full, and the error does not say what to do about it.
+fn is_full(error: &anyhow::Error) -> bool {
+    let text = format!("{error:#}");
+    text.contains("No space left on device") && !text.contains("help: ") && !text.contains("GOLDSMITH_CACHE")
 }
 
 /// Whether the other end of standard output is gone.
