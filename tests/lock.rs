@@ -151,6 +151,14 @@ fn a_mirror_given_as_a_flag_goes_before_the_one_in_the_environment() {
 }
 
 #[test]
+fn what_is_no_address_of_a_mirror_is_a_wrong_use_and_not_a_failure() {
+    let (project, _mirror) = project(&["hello"]);
+    let run = project.run(&["lock", "--mirror", "ftp.example"]);
+    run.code(2);
+    assert!(run.stderr.contains("http://mirror.example/debian"), "{run}");
+}
+
+#[test]
 fn a_mirror_that_nobody_answers_at_is_named_in_the_message() {
     let key = Key::good();
     // A port that was free a moment ago.

@@ -8,8 +8,7 @@ use clap::Args;
 
 use super::{NoLock, images, print_json};
 use crate::build;
-use crate::mirror::Mirror;
-use crate::mirror::Options;
+use crate::mirror::{Mirror, Options};
 use crate::overlay::Overlay;
 use crate::plan::Plan;
 use crate::progress::{Progress, bytes};
@@ -26,7 +25,7 @@ use crate::store::Store;
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  goldsmith build api --offline   # images/api/, without a network")]
 pub struct Build {
-    /// Which; default: every recipe for an image.
+    /// Which images; default: all.
     #[arg(value_name = "IMAGE")]
     images: Vec<String>,
     /// Never use the network: what is not in the store is an error.
@@ -38,7 +37,7 @@ pub struct Build {
     /// Refuse to change the lock: it must answer the recipe, and know what it gives. For CI.
     #[arg(long)]
     locked: bool,
-    /// Keep the working tree, even of a failed build, and say where it is.
+    /// Keep the tree of a build that failed, and say where it is.
     #[arg(long)]
     keep: bool,
     /// How many threads; default: one a processor. The result does not depend on it.

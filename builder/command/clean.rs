@@ -19,7 +19,7 @@ use crate::store::Store;
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  goldsmith clean api\n  goldsmith clean --store")]
 pub struct Clean {
-    /// Which; default: every recipe for an image.
+    /// Which images; default: all.
     #[arg(value_name = "IMAGE")]
     images: Vec<String>,
     /// Remove also the store (GOLDSMITH_CACHE, else ~/.cache/goldsmith), with everything that is kept in it.

@@ -6,9 +6,7 @@ use clap::Args;
 
 use super::{NoLock, images};
 use crate::lock::file::Lock;
-use crate::mirror::Download;
-use crate::mirror::Mirror;
-use crate::mirror::Options;
+use crate::mirror::{Download, Mirror, Options};
 use crate::progress::{Progress, bytes};
 use crate::recipe::Recipe;
 use crate::recipe::project::Project;
@@ -21,7 +19,7 @@ use crate::store::{Blob, Store};
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  goldsmith fetch && goldsmith build --offline")]
 pub struct Fetch {
-    /// Which; default: every recipe for an image.
+    /// Which images; default: all.
     #[arg(value_name = "IMAGE")]
     images: Vec<String>,
     /// Take Debian's archives from here instead (`debian` and `debian-security` are looked for below it).
@@ -57,8 +55,9 @@ pub(super) fn of_lock(recipe: &Recipe, lock: &Lock) -> anyhow::Result<Vec<Downlo
         let archive = recipe.archives.iter().find(|archive| archive.name == package.archive).ok_or_else(|| {
             let (name, from) = (&package.name, &package.archive);
             anyhow::anyhow!(
-                "{name} is locked from the archive `{from}`, which recipes/{}.toml does not name",
-                recipe.name
+                "{name} is locked from the archive `{from}`, which recipes/{recipe}.toml does not name\n\
+                 help: `goldsmith lock {recipe}` answers the recipe as it is now",
+                recipe = recipe.name
             )
         })?;
         Ok(Download {

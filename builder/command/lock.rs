@@ -36,7 +36,7 @@ use crate::store::Store;
     after_help = "Example:\n  goldsmith lock api            # writes images/api.lock\n  goldsmith lock --update       # moves all locks forward"
 )]
 pub struct Lock {
-    /// Which; default: every recipe for an image, and the toolbox's.
+    /// Which images; default: all, and the toolbox's.
     #[arg(value_name = "IMAGE")]
     images: Vec<String>,
     /// Keep nothing of the locks that are there: take the newest versions that the archives have.

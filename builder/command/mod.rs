@@ -24,6 +24,7 @@ use std::process::ExitCode;
 use anstream::ColorChoice;
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 
+use crate::mirror::MirrorError;
 use crate::progress::{Progress, Verbosity};
 use crate::recipe::problem::{Problem, did_you_mean};
 use crate::recipe::project::{Mistakes, Project, ProjectError};
@@ -37,20 +38,23 @@ use crate::recipe::project::{Mistakes, Project, ProjectError};
 #[command(after_help = "Example:\n  goldsmith build api        # images/api/, from images/api.lock")]
 struct Cli {
     /// Work as if started in this folder.
-    #[arg(short = 'C', long = "directory", value_name = "DIR", global = true)]
+    #[arg(short = 'C', long = "directory", value_name = "DIR", global = true, help_heading = EVERYWHERE)]
     directory: Option<PathBuf>,
     /// Print nothing but results and errors.
-    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = EVERYWHERE)]
     quiet: bool,
     /// Print also what is tried, and what is found in the cache.
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, help_heading = EVERYWHERE)]
     verbose: bool,
     /// When to use colours.
-    #[arg(long, value_name = "WHEN", global = true, default_value = "auto")]
+    #[arg(long, value_name = "WHEN", global = true, default_value = "auto", help_heading = EVERYWHERE)]
     color: Color,
     #[command(subcommand)]
     verb: Verb,
 }
+
+/// What every verb takes, below what only one does.
+const EVERYWHERE: &str = "Options of every verb";
 
 /// `--color`.
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -104,7 +108,7 @@ pub fn main() -> ExitCode {
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             tell(&error);
-            ExitCode::from(if error.is::<Usage>() { 2 } else { 1 })
+            ExitCode::from(if is_wrong_use(&error) { 2 } else { 1 })
         }
     }
 }
@@ -224,6 +228,12 @@ fn help(error: &anyhow::Error) -> Option<String> {
 fn is_full(error: &anyhow::Error) -> bool {
     let text = format!("{error:#}");
     text.contains("No space left on device") && !text.contains("help: ") && !text.contains("GOLDSMITH_CACHE")
+}
+
+/// Whether it was asked for something that cannot mean anything.
+fn is_wrong_use(error: &anyhow::Error) -> bool {
+    let of_mirror = error.downcast_ref::<MirrorError>();
+    error.is::<Usage>() || matches!(of_mirror, Some(MirrorError::NotAnAddress(_) | MirrorError::TooManyMirrors(_)))
 }
 
 /// Whether the other end of standard output is gone.

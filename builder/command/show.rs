@@ -1,9 +1,7 @@
 //! `goldsmith show`
 
-use std::io::Write;
-use std::{fs, io};
+use std::io::{self, Write};
 
-use anyhow::Context;
 use clap::Args;
 
 use super::{images, print_json};
@@ -15,7 +13,7 @@ use crate::recipe::project::Project;
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  goldsmith show api")]
 pub struct Show {
-    /// Which.
+    /// Which image.
     #[arg(value_name = "IMAGE")]
     image: String,
     /// Print it as JSON: the recipe, and the lock if there is one.
@@ -28,11 +26,7 @@ impl Show {
         images(project, std::slice::from_ref(&self.image))?;
         let folded = project.load(&self.image)?;
         let path = project.lock(&self.image);
-        let lock: Option<Lock> = match fs::read_to_string(&path) {
-            Ok(text) => Some(toml::from_str(&text).with_context(|| format!("{} is damaged", path.display()))?),
-            Err(why) if why.kind() == io::ErrorKind::NotFound => None,
-            Err(why) => return Err(why).with_context(|| format!("cannot read {}", path.display())),
-        };
+        let lock = if path.exists() { Some(Lock::load(&path)?) } else { None };
         if self.json {
             return print_json(out, &serde_json::json!({ "recipe": folded.recipe, "lock": lock }));
         }
@@ -75,8 +69,8 @@ fn recipe(recipe: &Recipe, lineage: &[String], out: &mut dyn Write) -> io::Resul
 /// What was answered.
 fn summary(lock: &Lock, recipe: &Recipe, out: &mut dyn Write) -> io::Result<()> {
     let answers = match lock.wish == recipe.wish_digest() {
-        true => "answers this recipe",
-        false => "answers an older recipe: lock again",
+        true => "answers this recipe".to_owned(),
+        false => format!("answers an older recipe: `goldsmith lock {}`", recipe.name),
     };
     writeln!(out, "lock         {answers}")?;
     for archive in &lock.archives {

@@ -94,13 +94,10 @@ pub fn check(archive: &ArchiveTable, text: &Text, problems: &mut Vec<Problem>) {
             }
         }
     }
-    if let Some(keyring) = &archive.keyring {
-        if !is_inside(keyring.get_ref()) {
-            let problem = Problem::error(format!("the keyring `{}` is not inside the project", keyring.get_ref()));
-            problems.push(
-                problem.at(text.at(keyring.span()), "leads out").help("write its path from the project's folder"),
-            );
-        }
+    if let Some(keyring) = archive.keyring.as_ref().filter(|keyring| !is_inside(keyring.get_ref())) {
+        let problem = Problem::error(format!("the keyring `{}` is not inside the project", keyring.get_ref()));
+        let problem = problem.at(text.at(keyring.span()), "leads out");
+        problems.push(problem.help("write its path from the project's folder"));
     }
 }
 
