@@ -15,13 +15,13 @@ use crate::image::oci::{self, WriteError};
 use crate::image::press::Effort;
 use crate::overlay::{self, OverlayError};
 use crate::plan::Plan;
-use crate::progress::{Total, bytes};
+use crate::progress::{Progress, Total, bytes};
 use crate::rootfs::Rootfs;
 use crate::rootfs::accounts::{Accounts, AccountsError};
 use crate::rootfs::diff::{Difference, diff};
 use crate::rootfs::listing::Listing;
 use crate::rootfs::seal::seal;
-use crate::rootfs::tree::{TreeError, Workshop};
+use crate::rootfs::tree::{Tree, TreeError, Workshop};
 use crate::store::{Store, StoreError};
 
 /// Builds what `plan` says into the directory `out`, and holds it to what its lock is known to give.
@@ -61,8 +61,15 @@ pub fn build(plan: &Plan, workshop: &Workshop, out: &Path) -> Result<Built, Buil
 /// # Errors
 /// As [`build`].
 pub fn rootfs(plan: &Plan, workshop: &Workshop) -> Result<Rootfs, BuildError> {
-    let tree = workshop.tree(&plan.ingredients())?;
-    let step = workshop.progress.step("seal", Total::Unknown);
+    sealed(plan, workshop.tree(&plan.ingredients())?, &workshop.progress)
+}
+
+/// `tree`, which is the configured tree of `plan`, with the overlays laid over it, sealed.
+///
+/// # Errors
+/// An overlay does not fit; a file of the tree cannot be read.
+pub fn sealed(plan: &Plan, tree: Tree, progress: &Progress) -> Result<Rootfs, BuildError> {
+    let step = progress.step("seal", Total::Unknown);
     let accounts = Accounts::load(&tree.root)?;
     let mut entries = tree.entries;
     for overlay in &plan.overlays {

@@ -11,6 +11,11 @@
 //! `fsync(2)` and its kin are answered with success inside: a tree is scratch until it is sealed, and dpkg would otherwise
 //! wait for the disk thousands of times. Sources: namespaces(7), user_namespaces(7), newuidmap(1), pivot_root(2), seccomp(2).
 
+mod layered;
+mod terminal;
+
+pub use layered::Layered;
+
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString, OsStr};
 use std::fs;
@@ -290,7 +295,7 @@ impl Sandbox {
     /// The sandbox cannot be set up, or the program not be started. That it *fails* is in [`Output::status`].
     pub fn run<S: AsRef<OsStr>>(&self, argv: &[S]) -> Result<Output, SandboxError> {
         let (mut reader, writer) = io::pipe().map_err(setup("pipe"))?;
-        let mut command = self.command(argv)?;
+        let mut command = self.command(argv, || Ok(()))?;
         command.stdin(Stdio::null()).stdout(writer.try_clone().map_err(setup("pipe"))?).stderr(writer);
         let mut child = command.spawn().map_err(|cause| self.cannot_start(argv, cause))?;
         drop(command);
@@ -300,12 +305,14 @@ impl Sandbox {
         Ok(Output { status: flatten(status), text: String::from_utf8_lossy(&said).into_owned() })
     }
 
-    /// Runs `argv` on this terminal, to its end.
+    /// Runs `argv` on this terminal, to its end. Ctrl-C is for it, and not for this process.
     ///
     /// # Errors
     /// As [`Sandbox::run`].
     pub fn run_here<S: AsRef<OsStr>>(&self, argv: &[S]) -> Result<ExitStatus, SandboxError> {
-        let status = self.command(argv)?.status().map_err(|cause| self.cannot_start(argv, cause))?;
+        let _terminal = terminal::Lent::lend();
+        let mut command = self.command(argv, terminal::stand_behind_an_init)?;
+        let status = command.status().map_err(|cause| self.cannot_start(argv, cause))?;
         Ok(flatten(status))
     }
 
@@ -314,9 +321,13 @@ impl Sandbox {
         SandboxError::Start { program, root: self.root.clone(), cause }
     }
 
-    /// The command with its namespaces, mounts, limits and environment, not started yet.
+    /// The command with its namespaces, mounts, limits and environment, not started yet. `last` is done in the child, inside.
     #[expect(clippy::disallowed_methods, reason = "the one door to processes")]
-    fn command<S: AsRef<OsStr>>(&self, argv: &[S]) -> Result<Command, SandboxError> {
+    fn command<S: AsRef<OsStr>>(
+        &self,
+        argv: &[S],
+        last: impl Fn() -> io::Result<()> + Send + Sync + 'static,
+    ) -> Result<Command, SandboxError> {
         let mut mounts = Mounts::prepare(self);
         let filter = Filter::without_sync();
         let mut command = Command::new(argv.first().map_or(OsStr::new("/bin/false"), AsRef::as_ref));
@@ -326,7 +337,8 @@ impl Sandbox {
             command.pre_exec(move || {
                 become_first_process()?;
                 mounts.enter()?;
-                filter.install()
+                filter.install()?;
+                last()
             });
         }
         Ok(command)

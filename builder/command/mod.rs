@@ -2,7 +2,7 @@
 //!
 //! A `run` gets what it needs and no more: the [`Project`], a place for what it prints (standard output), and, where it takes
 //! long, the [`Progress`]. Results go to standard output, everything said about them to standard error. Exit codes: 0 done,
-//! 1 failed, 2 used wrongly.
+//! 1 failed, 2 used wrongly; of `shell`, that of the command.
 
 mod build;
 mod bundle;
@@ -15,6 +15,7 @@ mod list;
 mod lock;
 mod man;
 mod schema;
+mod shell;
 mod show;
 
 use std::io::{self, Write};
@@ -76,6 +77,7 @@ enum Verb {
     Build(build::Build),
     Export(export::Export),
     Bundle(bundle::Bundle),
+    Shell(shell::Shell),
     List(list::List),
     Show(show::Show),
     Clean(clean::Clean),
@@ -106,6 +108,8 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         // Whoever read the results has read enough.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        // Whoever asked for the command sees what it said.
+        Err(error) if error.is::<shell::Ended>() => error.downcast().map_or(ExitCode::FAILURE, shell::Ended::exit_code),
         Err(error) => {
             tell(&error);
             ExitCode::from(if is_wrong_use(&error) { 2 } else { 1 })
@@ -131,6 +135,7 @@ impl Cli {
             Verb::Build(verb) => verb.run(&project()?, &progress(), out),
             Verb::Export(verb) => verb.run(&project()?, &progress(), out),
             Verb::Bundle(verb) => verb.run(&folder, out),
+            Verb::Shell(verb) => verb.run(&folder, &progress()),
             Verb::List(verb) => verb.run(&project()?, out),
             Verb::Show(verb) => verb.run(&project()?, out),
             Verb::Clean(verb) => verb.run(&project()?, out),

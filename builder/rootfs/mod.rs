@@ -15,6 +15,7 @@ pub mod diff;
 pub mod entry;
 pub mod inside;
 pub mod listing;
+pub mod materialise;
 pub mod scan;
 pub mod seal;
 pub mod tree;
