@@ -389,6 +389,8 @@ fn flatten(status: ExitStatus) -> ExitStatus {
 struct Mount {
     source: CString,
     target: CString,
+    /// The directories that lead to the target, top first.
+    parents: Vec<CString>,
     kind: Kind,
 }
 
@@ -424,6 +426,7 @@ impl Mounts {
         let new = |kind, target: &str, flags, data| Mount {
             source: CString::default(),
             target: c_string(Path::new(target)),
+            parents: Vec::new(),
             kind: Kind::New(kind, flags, data),
         };
         let mut list = vec![
@@ -436,7 +439,10 @@ impl Mounts {
         ];
         let bind = |from: &Path, to: &Path, writable| {
             let target = to.strip_prefix("/").unwrap_or(to);
-            Mount { source: c_string(from), target: c_string(target), kind: Kind::Bind { writable } }
+            let parents = target.ancestors().skip(1).filter(|parent| !parent.as_os_str().is_empty());
+            let mut parents: Vec<CString> = parents.map(c_string).collect();
+            parents.reverse();
+            Mount { source: c_string(from), target: c_string(target), parents, kind: Kind::Bind { writable } }
         };
         list.extend(NODES.iter().map(|node| bind(&Path::new("/dev").join(node), &Path::new("/dev").join(node), true)));
         list.extend(sandbox.binds.iter().map(|one| bind(&one.from, &one.to, one.writable)));
@@ -491,6 +497,9 @@ impl Mount {
                     let mut info: libc::stat = std::mem::zeroed();
                     check(libc::fstat(handle, &raw mut info))?;
                     // Something to mount upon; that it is there already is no error.
+                    for parent in &self.parents {
+                        libc::mkdir(parent.as_ptr(), 0o755);
+                    }
                     if info.st_mode & libc::S_IFMT == libc::S_IFDIR {
                         libc::mkdir(target, 0o755);
                     } else {

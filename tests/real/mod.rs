@@ -7,9 +7,10 @@
 mod export;
 mod failure;
 mod layout;
+mod oracle;
 mod reproducible;
 mod system;
-mod tools;
+pub mod tools;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,6 +18,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
+use std::time::Instant;
 
 use serde_json::Value;
 use tar::EntryType;
@@ -46,10 +48,13 @@ pub fn images() -> &'static Path {
     static IMAGES_DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
     IMAGES_DIRECTORY.get_or_init(|| {
         let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("images");
+        let start = Instant::now();
         let mut command = Command::new(GOLDSMITH);
         command.args(["build", "--locked", "--output"]).arg(&directory).args(IMAGES).current_dir(repository());
         let output = command.output().expect("starting goldsmith");
-        assert!(output.status.success(), "building the images failed:\n{}", String::from_utf8_lossy(&output.stderr));
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "building the images failed:\n{said}");
+        println!("the images: {:.1} s\n{said}", start.elapsed().as_secs_f64());
         directory
     })
 }
@@ -113,20 +118,27 @@ impl Layout {
     pub fn tree(&self) -> BTreeMap<String, Node> {
         let mut tree = BTreeMap::new();
         for layer in self.layers() {
-            for entry in tar::Archive::new(layer.as_slice()).entries().expect("a tar") {
-                let (path, node) = Node::read(entry.expect("a member"));
-                assert!(!path.rsplit('/').next().unwrap_or_default().starts_with(".wh."), "a whiteout: {path}");
-                tree.insert(path, node);
-            }
+            tree.extend(read_tar(layer.as_slice(), "-dlhp"));
         }
+        let whiteout = tree.keys().find(|path| path.rsplit('/').next().is_some_and(|name| name.starts_with(".wh.")));
+        assert_eq!(whiteout, None, "nothing is removed by a layer");
         tree
     }
+}
+
+/// What is in a tar; of these kinds and no others.
+pub fn read_tar(tar: impl Read, kinds: &str) -> BTreeMap<String, Node> {
+    let mut archive = tar::Archive::new(tar);
+    let nodes = archive.entries().expect("a tar").map(|entry| Node::read(entry.expect("a member")));
+    let nodes =
+        nodes.inspect(|(path, node)| assert!(kinds.contains(node.kind), "{path}: {} has no place here", node.kind));
+    nodes.collect()
 }
 
 /// What is at a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Node {
-    /// `-` file, `d` directory, `l` symbolic link, `h` hard link, `p` named pipe; anything else has no place here.
+    /// `-` file, `d` directory, `l` symbolic link, `h` hard link, `p` named pipe, `c` device.
     pub kind: char,
     /// Permission bits.
     pub mode: u32,
@@ -143,9 +155,10 @@ pub struct Node {
 }
 
 impl Node {
-    fn read(mut entry: tar::Entry<'_, &[u8]>) -> (String, Self) {
+    fn read<R: Read>(mut entry: tar::Entry<'_, R>) -> (String, Self) {
         let path = String::from_utf8(entry.path_bytes().into_owned()).expect("UTF-8");
-        let path = path.trim_start_matches("./").trim_end_matches('/').to_owned();
+        let path = path.trim_end_matches('/');
+        let path = if path == "." { String::new() } else { path.trim_start_matches("./").to_owned() };
         let mut xattrs = BTreeMap::new();
         if let Some(extensions) = entry.pax_extensions().expect("PAX") {
             for extension in extensions.map(|extension| extension.expect("PAX")) {
@@ -163,6 +176,7 @@ impl Node {
             EntryType::Symlink => 'l',
             EntryType::Link => 'h',
             EntryType::Fifo => 'p',
+            EntryType::Char => 'c',
             other => panic!("{path}: {other:?} in an image"),
         };
         let target = entry.link_name_bytes().map(|target| String::from_utf8_lossy(&target).into_owned());

@@ -155,3 +155,71 @@ fn a_build_from_the_store_does_not_ask_the_mirror() {
     succeeds(elsewhere.build(&super::store(), &output, &["db"]).spawn().expect("starting goldsmith"));
     assert_eq!(elsewhere.mirror.connections(), 0);
 }
+
+/// An overlay is laid over a configured tree, so another overlay means another image, and no package is touched.
+#[test]
+fn a_change_of_an_overlay_alone_neither_unpacks_nor_configures() {
+    let elsewhere = Elsewhere::new();
+    let motd = elsewhere.checkout.path().join("overlays/base/root/etc/issue.net");
+    fs::write(&motd, "Another sentence.\n").expect("changing an overlay");
+    let output = elsewhere.home.path().join("out");
+    let mut command = Command::new(GOLDSMITH);
+    command.args(["-v", "build", "db", "--offline", "--output"]).arg(&output).current_dir(elsewhere.checkout.path());
+    let start = Instant::now();
+    let run = command.output().expect("starting goldsmith");
+    let said = String::from_utf8_lossy(&run.stderr);
+    println!("an overlay changed: {:.1} s", start.elapsed().as_secs_f64());
+    assert!(run.status.success(), "{said}");
+    assert!(said.contains("seal") && said.contains("is in the store"), "{said}");
+    assert!(!said.contains("unpack") && !said.contains("configure"), "{said}");
+    let tree = Layout::of(&output, "db").tree();
+    assert_eq!(tree["etc/issue.net"].bytes, b"Another sentence.\n");
+}
+
+/// An ordinary user with subordinate ids, who is made up for this build only: the files that say who exists are covered in a
+/// mount namespace of its own, and nothing of this machine changes.
+#[test]
+fn a_build_by_another_user_gives_the_same_bytes() {
+    const AS_USER: &str = "set -e
+        for file in passwd group subuid subgid; do mount --bind \"$1/$file\" /etc/$file; done
+        shift
+        exec setpriv --reuid 54321 --regid 54321 --clear-groups \"$@\"";
+    let there = |program: &str| Command::new("sh").args(["-c", &format!("command -v {program}")]).output();
+    let tools = ["newuidmap", "newgidmap", "setpriv", "unshare"];
+    let absent = tools.iter().find(|tool| !there(tool).is_ok_and(|found| found.status.success()));
+    if !rustix::process::geteuid().is_root() || absent.is_some() {
+        println!("skipped: only root can become another user, and needs {tools:?} for it (absent: {absent:?})");
+        return;
+    }
+    let elsewhere = Elsewhere::new();
+    let home = elsewhere.home.path();
+    let etc = tempfile::tempdir().expect("a temporary directory");
+    let append = |file: &str, line: &str| {
+        let text = fs::read_to_string(Path::new("/etc").join(file)).unwrap_or_default();
+        fs::write(etc.path().join(file), format!("{text}{line}\n")).expect("a file");
+    };
+    append("passwd", "goldsmith-test:x:54321:54321::/nonexistent:/bin/sh");
+    append("group", "goldsmith-test:x:54321:");
+    append("subuid", "goldsmith-test:600000:65536");
+    append("subgid", "goldsmith-test:600000:65536");
+    let binary = home.join("goldsmith");
+    fs::copy(GOLDSMITH, &binary).expect("copying the binary");
+    for directory in [home, elsewhere.checkout.path()] {
+        let given = Command::new("chown").args(["-R", "54321:54321"]).arg(directory).status();
+        assert!(given.expect("running chown").success());
+    }
+    let output = home.join("out");
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "sh", "-c", AS_USER, "sh"]).arg(etc.path()).arg(&binary);
+    command.args(["build", "--locked", "--output"]).arg(&output).arg("db");
+    command
+        .current_dir(elsewhere.checkout.path())
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default());
+    command.env("HOME", home).env("GOLDSMITH_MIRROR", elsewhere.mirror.url());
+    let start = Instant::now();
+    succeeds(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("unshare"));
+    println!("db by another user: {:.1} s", start.elapsed().as_secs_f64());
+    assert_eq!(Layout::of(&output, "db").digest, Layout::of(images(), "db").digest);
+    // What belongs to subordinate ids, this test's own root can remove.
+}
