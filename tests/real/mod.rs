@@ -217,15 +217,15 @@ pub fn pool(locks: &[toml::Table]) -> tempfile::TempDir {
 /// A copy of what a build reads of this repository, in a directory of another name.
 pub fn checkout() -> tempfile::TempDir {
     let copy = tempfile::Builder::new().prefix("another directory, ").tempdir().expect("a temporary directory");
-    for part in ["recipes", "overlays", "images"] {
-        for file in files_below(&repository().join(part)) {
-            let path = file.strip_prefix(repository()).expect("below the repository");
-            if part == "images" && path.components().count() > 2 {
-                continue; // images/api/…: artifacts
-            }
-            let to = copy.path().join(path);
-            fs::create_dir_all(to.parent().expect("below the copy")).expect("a directory");
-            fs::copy(&file, &to).expect("copying a file");
+    // Overlays hold symbolic links, which are copied as such.
+    let parts = ["recipes", "overlays"].map(|part| repository().join(part));
+    let copied = Command::new("cp").arg("-a").args(parts).arg(copy.path()).status();
+    assert!(copied.expect("running cp").success());
+    fs::create_dir(copy.path().join("images")).expect("a directory");
+    for file in fs::read_dir(repository().join("images")).expect("images").flatten().map(|entry| entry.path()) {
+        if file.extension().is_some_and(|end| end == "lock") {
+            fs::copy(&file, copy.path().join("images").join(file.file_name().unwrap_or_default()))
+                .expect("copying a lock");
         }
     }
     copy
