@@ -38,8 +38,7 @@ enum How {
 
 /// What differs, and why that is right. `*` stands for anything within a name, `**` for anything.
 const EXPLAINED: [(How, &[&str], &str); 12] = [
-    (How::Theirs, &["dev/**"], "the kernel makes the devices when the image starts"),
-    (How::Theirs, &["run/**"], "in memory on a running system"),
+    (How::Theirs, &["dev/**", "run/**"], "made by the kernel and systemd when the image starts"),
     (How::Theirs, &["var/log/**"], "what happened while building, and files that are made at boot"),
     (
         How::Theirs,
@@ -72,6 +71,12 @@ const EXPLAINED: [(How, &[&str], &str); 12] = [
         How::Bytes,
         &["usr/share/python3/debpython/__pycache__/*.pyc"],
         "theirs were left by an interpreter that imported them, with a time; ours were compiled, with a hash",
+    ),
+    (
+        How::Bytes,
+        &["etc/shadow", "etc/gshadow"],
+        "mariadb-server's preinst makes `mysql`; mmdebstrap runs it before passwd is configured, whose pwconv then fills the \
+         fields of an account that had no shadow. As apt does it, passwd comes first, and so it does here",
     ),
     (
         How::Order,
