@@ -87,6 +87,16 @@ fn an_update_goes_no_more_back_in_time_than_a_lock_does() {
     project.run(&["lock", "--update"]).fails_with(&["InRelease"]);
 }
 
+/// A date that nobody can read is older than nothing: the archive could be taken back in time.
+#[test]
+fn a_lock_whose_date_is_damaged_is_refused() {
+    let (project, _mirror) = project(&["hello"]);
+    project.run(&["lock"]).succeeds();
+    let lock = project.read("images/hello.lock").replace("date = \"2026-", "date = \"zozb-");
+    let project = project.write("images/hello.lock", lock.as_bytes());
+    project.run(&["lock"]).fails_with(&["images/hello.lock", "zozb-"]);
+}
+
 /// Two recipes may ask different things of one suite: the second must not be given what the first asked.
 #[test]
 fn of_one_suite_each_image_is_given_the_components_that_its_recipe_names() {

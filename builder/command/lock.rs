@@ -80,8 +80,14 @@ impl Lock {
                 let offer = &seen[&Asked::of(recipe, archive)];
                 let known = previous.iter().flat_map(|lock| &lock.archives);
                 if let Some(known) = known.into_iter().find(|known| known.name == archive.name) {
-                    let date = known.date.parse::<jiff::Timestamp>().map_or(0, jiff::Timestamp::as_second);
-                    let old = offer.release.check_not_older_than(Epoch(date));
+                    let date = known.date.parse::<jiff::Timestamp>().map_err(|_| {
+                        let (image, name, date) = (&recipe.name, &known.name, &known.date);
+                        anyhow::anyhow!(
+                            "images/{image}.lock is damaged: `{date}`, the date of the archive `{name}`, is not one\n\
+                             help: restore the lock from version control"
+                        )
+                    })?;
+                    let old = offer.release.check_not_older_than(Epoch(date.as_second()));
                     old.map_err(|error| anyhow::anyhow!("InRelease of {}: {error}", archive.suite))?;
                 }
                 offers.push((archive, offer));
