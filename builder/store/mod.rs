@@ -71,9 +71,8 @@ impl Store {
     ///
     /// # Errors
     /// If none of the three is set, or as [`Store::open`].
-    #[expect(clippy::disallowed_methods, reason = "where the cache is; never a byte of an artifact")]
     pub fn open_default() -> Result<Self, StoreError> {
-        Self::open(location(|name| std::env::var_os(name)).ok_or(StoreError::Nowhere)?)
+        Self::open(here()?)
     }
 
     /// As [`Store::open_default`], but nothing is made: `None` if there is no store.
@@ -81,7 +80,7 @@ impl Store {
     /// # Errors
     /// As [`Store::open_default`].
     pub fn find_default() -> Result<Option<Self>, StoreError> {
-        let root = location(|name| std::env::var_os(name)).ok_or(StoreError::Nowhere)?;
+        let root = here()?;
         if root.join("CACHEDIR.TAG").is_file() { Self::open(root).map(Some) } else { Ok(None) }
     }
 
@@ -137,6 +136,12 @@ impl Store {
 /// Says to backup programs that the directory is a cache, and to [`Store::remove`] whose.
 const TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55\n\
                    # Goldsmith's cache: everything in it can be fetched or built again.\n";
+
+/// Where the cache of whoever runs this is.
+#[expect(clippy::disallowed_methods, reason = "where the cache is; never a byte of an artifact")]
+fn here() -> Result<PathBuf, StoreError> {
+    location(|name| std::env::var_os(name)).ok_or(StoreError::Nowhere)
+}
 
 /// Where the cache is, by the environment; nowhere if there is no home either.
 fn location(environment: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
