@@ -58,7 +58,9 @@ impl Scratch {
         lock.try_lock().ok()?;
         // Locked; but what is at the path may have been removed, or made anew, before it was.
         let (held, there) = (lock.metadata().ok()?, fs::symlink_metadata(&path).ok()?);
-        ((held.dev(), held.ino()) == (there.dev(), there.ino()) && there.is_dir()).then_some(Self { path, lock })
+        let is_ours = (held.dev(), held.ino()) == (there.dev(), there.ino()) && there.is_dir();
+        // Not `then_some`: a value that is made and thrown away would remove the directory of whoever has it.
+        if is_ours { Some(Self { path, lock }) } else { None }
     }
 }
 
