@@ -92,13 +92,13 @@ pub enum TreeError {
     #[error(transparent)]
     Unpack(#[from] UnpackError),
     /// A script failed.
-    #[error(transparent)]
+    #[error("{0}\nhelp: `goldsmith build --keep` leaves the tree as it is then, for a look into it")]
     Configure(#[from] ConfigureError),
     /// A script failed, and the tree was kept.
     #[error("{cause}\nhelp: the tree is kept in {}; look into it with `goldsmith shell --tree {}`", kept.display(), kept.display())]
     Kept {
         /// Why.
-        cause: Box<TreeError>,
+        cause: Box<ConfigureError>,
         /// Where.
         kept: PathBuf,
     },
@@ -163,7 +163,7 @@ impl Workshop {
         let scratch = self.store.scratch()?;
         match self.make(ingredients, &debs, scratch.path()) {
             Ok(()) => {}
-            Err(cause @ TreeError::Configure(_)) if self.keep => {
+            Err(TreeError::Configure(cause)) if self.keep => {
                 let kept = scratch.keep()?.join("root");
                 return Err(TreeError::Kept { cause: Box::new(cause), kept });
             }

@@ -1,6 +1,7 @@
 //! When a maintainer script fails: a system of Debian's essential packages, and one package of our own that cannot be
 //! configured.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::harness::archive::Archive;
@@ -46,15 +47,19 @@ fn keep_leaves_the_tree_of_a_failed_build_for_inspection() {
     run.fails_with(&["broken"]);
     let kept = run.stderr.split(|letter: char| letter.is_whitespace() || "`'\"«»,;".contains(letter));
     let kept = kept.filter(|word| word.starts_with('/')).map(|word| Path::new(word.trim_end_matches(['.', ':'])));
-    let kept = kept.filter(|path| path.join("var/lib/dpkg/status").exists()).count();
-    assert_eq!(kept, 1, "the message names no tree that is there\n{run}");
+    let kept: BTreeSet<&Path> = kept.filter(|path| path.join("var/lib/dpkg/status").exists()).collect();
+    assert_eq!(kept.len(), 1, "the message names no tree that is there, or two\n{run}");
+    // Of an ordinary user's tree, what belongs to other users stays: `goldsmith clean --store` takes that away.
+    for tree in kept.into_iter().filter_map(Path::parent) {
+        let _ = std::fs::remove_dir_all(tree);
+    }
 }
 
 /// The services of an image start when it boots, and not while it is built.
 #[test]
 fn a_script_has_no_network_no_environment_and_may_start_no_service() {
     let script = "#!/bin/sh\nset -e\n\
-                  test \"$(cat /proc/net/route | wc -l)\" = 1 || { echo 'there is a network'; exit 1; }\n\
+                  test -z \"$(tail -n +2 /proc/net/route)\" || { echo 'there is a network'; exit 1; }\n\
                   test -z \"$GOLDSMITH_CACHE$GOLDSMITH_MIRROR\" || { echo 'the environment leaks in'; exit 1; }\n\
                   policy=0; /usr/sbin/policy-rc.d broken start || policy=$?\n\
                   test $policy = 101 || { echo \"policy-rc.d says $policy\"; exit 1; }\n\
