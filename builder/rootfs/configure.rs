@@ -3,11 +3,10 @@
 //! ```text
 //! 1. essential packages and what they need        preinst install ─▶ dpkg --configure THESE
 //! 2. what others' preinst scripts pre-depend on   the same
-//! 3. what the initramfs is made of                the same ──────────────────▶ update-initramfs ─┐
-//! 4. all others                                   preinst install ─▶ dpkg --configure --pending  │ side by side
-//!        │ update-ca-certificates, py3compile: noted down, not run                               │
-//!        ▼                                                                                       ▼
-//! each of them once, side by side ─▶ update-initramfs again if stage 4 called it ─▶ the configured tree
+//! 3. who calls a generator, or is in its input    the same, the calls noted down ──▶ each generator once ─┐
+//! 4. all others                                   preinst install ─▶ dpkg --configure --pending           │ side by side
+//!        ▼                                                                                                ▼
+//! generators that stage 4 called after all: again ──────────────────────────────────────▶ the configured tree
 //! ```
 //!
 //! Debian Policy §6 says in which order the scripts of one package run; here the `preinst` scripts of many run before the first
@@ -70,21 +69,27 @@ struct Generator {
     once: &'static str,
 }
 
-/// initramfs-tools(7): the first call makes the initramfs (`-c -k VERSION`), each later one makes it again (`-u`).
-const INITRAMFS: Generator = Generator {
-    program: "/usr/sbin/update-initramfs",
-    once: r#"grep -e ^-c "$1" >"$1.new" || echo -u >"$1.new"; sort -u "$1.new" | while read -r args; do update-initramfs $args; done"#,
-};
-
-/// The generators that run when every package is configured, side by side: they touch nothing of each other's.
-const LAST: [Generator; 2] = [
-    Generator { program: "/usr/sbin/update-ca-certificates", once: "update-ca-certificates" },
+/// In the order in which they run.
+const GENERATORS: [Generator; 3] = [
+    // initramfs-tools(7): the first call makes the initramfs (`-c -k VERSION`), each later one makes it again (`-u`).
+    Generator {
+        program: "/usr/sbin/update-initramfs",
+        once: r#"grep -e ^-c "$1" >"$1.new" || echo -u >"$1.new"; sort -u "$1.new" | while read -r args; do update-initramfs $args; done"#,
+    },
     // py3compile(1) starts two interpreters for each package; its own functions do all of them with one.
     Generator { program: "/usr/bin/py3compile", once: r#"python3 /run/goldsmith/py3compile-all "$1""# },
+    Generator { program: "/usr/sbin/update-ca-certificates", once: "update-ca-certificates" },
 ];
 
-/// Programs that do nothing while packages are configured: services are not started, the journal is not there.
-const IDLE: [&str; 2] = ["/usr/sbin/start-stop-daemon", "/usr/bin/logger"];
+/// Programs that do nothing while packages are configured: services are not started, the journal is not there, and host keys
+/// are made by the machine that they identify (sealing would remove those that openssh-server makes, and takes its time for).
+const IDLE: [&str; 5] = [
+    "/usr/sbin/start-stop-daemon",
+    "/usr/sbin/invoke-rc.d",
+    "/usr/bin/deb-systemd-invoke",
+    "/usr/bin/logger",
+    "/usr/bin/ssh-keygen",
+];
 
 /// invoke-rc.d(8): 101 is «action forbidden by policy».
 const POLICY_PATH: &str = "usr/sbin/policy-rc.d";
@@ -111,17 +116,17 @@ struct Desk {
     path: PathBuf,
     shims: Vec<(PathBuf, &'static str)>,
     stages: usize,
-    /// After which stage the initramfs can be made.
-    with_initramfs: Option<usize>,
+    /// After which stage the generators can run.
+    with_generators: Option<usize>,
 }
 
 impl Desk {
     fn set_up(tree: &Unconfigured<'_>, scratch: &Path) -> Result<Self, ConfigureError> {
         let inside = Inside::open(tree.root).map_err(|cause| in_tree("", cause))?;
         let path = scratch.join("desk");
-        let mut desk = Self { path, shims: Vec::new(), stages: 0, with_initramfs: None };
+        let mut desk = Self { path, shims: Vec::new(), stages: 0, with_generators: None };
         make_directory(&desk.path)?;
-        let queued = LAST.iter().chain([&INITRAMFS]).map(|generator| {
+        let queued = GENERATORS.iter().map(|generator| {
             let name = name_of(generator.program);
             let shim = format!("#!/bin/sh\n[ \"$1\" != --version ] || exec /run/goldsmith/real-{name} --version\necho \"$*\" >>/run/goldsmith/{name}\n");
             (generator.program, shim)
@@ -144,7 +149,7 @@ impl Desk {
             write(&script, self::script(stage, number + 1 == stages.all.len()).as_bytes(), 0o755)?;
         }
         desk.stages = stages.all.len();
-        desk.with_initramfs = stages.with_initramfs;
+        desk.with_generators = stages.with_generators;
         Ok(desk)
     }
 
@@ -158,35 +163,34 @@ impl Desk {
                 if !output.status.success() {
                     return Err(failed(&output.text, &output.status.to_string(), tree));
                 }
-                if self.with_initramfs == Some(number) {
-                    let calls = self.take_calls(&INITRAMFS)?;
-                    early = Some(scope.spawn(move || generate(bare, &INITRAMFS, calls)));
+                if self.with_generators == Some(number) {
+                    let calls = self.take_calls()?;
+                    early = Some(scope.spawn(move || generate(bare, calls)));
                 }
             }
-            let mut lanes: Vec<_> = early.into_iter().collect();
-            for generator in &LAST {
-                let calls = self.take_calls(generator)?;
-                lanes.push(scope.spawn(move || generate(bare, generator, calls)));
+            if let Some(early) = early {
+                early.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
             }
-            for lane in lanes {
-                lane.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-            }
-            // A package of the last stage wants something in the initramfs: it is made again, with everything configured.
-            generate(bare, &INITRAMFS, self.take_calls(&INITRAMFS)?)
+            // What the last stage has called for after all is made again, now that everything is configured.
+            generate(bare, self.take_calls()?)
         })
     }
 
-    /// The calls of a generator since the last time, as a file that the sandbox sees; none if there were none.
-    fn take_calls(&self, generator: &Generator) -> Result<Option<String>, ConfigureError> {
-        let name = name_of(generator.program);
-        let queue = self.path.join(&name);
-        if !queue.exists() {
-            return Ok(None);
+    /// The generators that were called since the last time, each with its calls as a file that the sandbox sees.
+    fn take_calls(&self) -> Result<Vec<(&'static Generator, String)>, ConfigureError> {
+        let mut called = Vec::new();
+        for generator in &GENERATORS {
+            let name = name_of(generator.program);
+            let queue = self.path.join(&name);
+            if !queue.exists() {
+                continue;
+            }
+            let free = (0..).map(|number| format!("{name}.{number}")).find(|taken| !self.path.join(taken).exists());
+            let taken = free.unwrap_or_default();
+            fs::rename(&queue, self.path.join(&taken)).map_err(|cause| ConfigureError::Io { path: queue, cause })?;
+            called.push((generator, taken));
         }
-        let taken = (0..).map(|number| format!("{name}.{number}")).find(|taken| !self.path.join(taken).exists());
-        let taken = taken.unwrap_or_default();
-        fs::rename(&queue, self.path.join(&taken)).map_err(|cause| ConfigureError::Io { path: queue, cause })?;
-        Ok(Some(taken))
+        Ok(called)
     }
 
     fn sandbox(&self, namespace: Namespace, tree: &Unconfigured<'_>) -> Sandbox {
@@ -237,23 +241,24 @@ const PREINST: &str = "#!/bin/sh\nset -e\nD=/var/lib/dpkg\n\
     rm -rf $D/tmp.ci\n\
     }\n";
 
-/// Does what all the calls in the file `calls` of `/run/goldsmith` ask for, at once.
-fn generate(sandbox: &Sandbox, generator: &Generator, calls: Option<String>) -> Result<(), ConfigureError> {
-    let Some(calls) = calls else { return Ok(()) };
-    let output = sandbox.run(&["/bin/sh", "-ec", generator.once, "sh", &format!("/run/goldsmith/{calls}")])?;
-    if output.status.success() {
-        return Ok(());
+/// Does what all the calls in these files of `/run/goldsmith` ask for, at once for each generator.
+fn generate(sandbox: &Sandbox, called: Vec<(&'static Generator, String)>) -> Result<(), ConfigureError> {
+    for (generator, calls) in called {
+        let output = sandbox.run(&["/bin/sh", "-ec", generator.once, "sh", &format!("/run/goldsmith/{calls}")])?;
+        if !output.status.success() {
+            let (how, last) = (output.status.to_string(), last_lines(&output.text));
+            return Err(ConfigureError::Failed { what: generator.program.to_owned(), how, last });
+        }
     }
-    let (how, last) = (output.status.to_string(), last_lines(&output.text));
-    Err(ConfigureError::Failed { what: generator.program.to_owned(), how, last })
+    Ok(())
 }
 
 /// Packages in the order in which they are configured.
 struct Stages<'d> {
     /// What a stage's `preinst` scripts may count on is configured in the stages before.
     all: Vec<Vec<&'d Deb>>,
-    /// The stage with the last package that has a part in the initramfs.
-    with_initramfs: Option<usize>,
+    /// The stage with the last package that is known to have a part in what generators make.
+    with_generators: Option<usize>,
 }
 
 fn stages<'d>(debs: &'d [Deb], inside: &Inside) -> Stages<'d> {
@@ -271,9 +276,9 @@ fn stages<'d>(debs: &'d [Deb], inside: &Inside) -> Stages<'d> {
         let wanted = needs.closure(scripts.flat_map(|index| needs.before[index].iter().copied()).collect());
         next = wanted.difference(&done).copied().collect();
     }
-    let parts = (0..debs.len()).filter(|&index| has_part_in_initramfs(&debs[index], inside));
+    let parts = (0..debs.len()).filter(|&index| has_part_in_generators(&debs[index], inside));
     let parts = needs.closure(parts.collect());
-    let with_initramfs = (!parts.is_empty()).then(|| {
+    let with_generators = (!parts.is_empty()).then(|| {
         let rest: BTreeSet<usize> = parts.difference(&done).copied().collect();
         done.extend(&rest);
         stages.push(rest);
@@ -288,11 +293,17 @@ fn stages<'d>(debs: &'d [Deb], inside: &Inside) -> Stages<'d> {
         stage.sort_by_key(|deb| (first(deb), deb.fields().name.clone()));
         stage
     };
-    Stages { all: stages.into_iter().map(in_order).collect(), with_initramfs }
+    Stages { all: stages.into_iter().map(in_order).collect(), with_generators }
 }
 
-/// Whether a package brings a kernel, or a hook, script or setting of initramfs-tools(7).
-fn has_part_in_initramfs(deb: &Deb, inside: &Inside) -> bool {
+/// Whether a package calls a generator, or brings a kernel, or a hook, script or setting of initramfs-tools(7).
+fn has_part_in_generators(deb: &Deb, inside: &Inside) -> bool {
+    let calls = |file: &[u8]| {
+        GENERATORS.iter().any(|generator| memchr::memmem::find(file, name_of(generator.program).as_bytes()).is_some())
+    };
+    if deb.control().values().any(|file| calls(file)) {
+        return true;
+    }
     let list = inside.text(&format!("var/lib/dpkg/info/{}.list", status::info_name(deb.fields()))).unwrap_or_default();
     let part = |path: &str| {
         ["/usr/share/initramfs-tools/", "/etc/initramfs-tools/", "/boot/vmlinuz-"]
