@@ -7,7 +7,7 @@
 //!
 //! On the real packages of the lock, from the store, which `goldsmith fetch` and `goldsmith lock` have filled. Of each phase the
 //! medians: wall seconds, CPU seconds (user and system, of this process and of all that it waited for), and the most memory
-//! that this process held at a time. (The last two are processes of their own, and so is their memory.)
+//! that this process held at a time; of the last two, which are processes of their own, nobody knows that (NaN).
 #![allow(clippy::disallowed_methods, clippy::print_stdout, reason = "a stopwatch starts processes and reads the clock")]
 #![allow(missing_docs, reason = "a program, not a library")]
 
@@ -246,8 +246,8 @@ impl Table {
             usage
         };
         ensure!(status == 0, "{name} failed");
-        let memory = usage.ru_maxrss as f64 / 1024.0;
-        self.note(name, Cost { wall: start.elapsed().as_secs_f64(), cpu: seconds(&usage), memory });
+        // Its ru_maxrss would begin with what this process held when it started it.
+        self.note(name, Cost { wall: start.elapsed().as_secs_f64(), cpu: seconds(&usage), memory: f64::NAN });
         Ok(())
     }
 
