@@ -107,8 +107,9 @@ const PY3COMPILE_ALL: &str = include_str!("py3compile-all.py");
 pub fn configure(namespace: Namespace, tree: &Unconfigured<'_>, scratch: &Path) -> Result<(), ConfigureError> {
     let desk = Desk::set_up(tree, scratch)?;
     let outcome = desk.run(namespace, tree);
-    desk.clear(tree.root)?;
-    outcome
+    let cleared = desk.clear(tree.root);
+    // What failed first is what a person can do something about.
+    outcome.and(cleared)
 }
 
 /// What the sandbox sees below `/run/goldsmith`, and the shims in front of programs.
