@@ -11,25 +11,26 @@
 //! `fsync(2)` and its kin are answered with success inside: a tree is scratch until it is sealed, and dpkg would otherwise
 //! wait for the disk thousands of times. Sources: namespaces(7), user_namespaces(7), newuidmap(1), pivot_root(2), seccomp(2).
 
+mod filter;
 mod layered;
+mod mounts;
+mod namespace;
 mod terminal;
 
 pub use layered::Layered;
+pub use namespace::Namespace;
 
 use std::collections::BTreeMap;
-use std::ffi::{CStr, CString, OsStr};
-use std::fs;
-use std::io::{self, Read, Write};
+use std::ffi::{CString, OsStr};
+use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
-use std::sync::OnceLock;
 
-use rustix::mount::{MountPropagationFlags, mount_change};
-
-/// How many ids a user namespace must map: Debian Policy §9.2.2 gives meaning to 0–65535 (65534 is `nobody`).
-const IDS: u32 = 65_536;
+use filter::Filter;
+use mounts::Mounts;
+use namespace::IDS;
 
 /// What keeps a process from being started as it must be.
 #[derive(Debug, thiserror::Error)]
@@ -88,144 +89,8 @@ pub enum SandboxError {
     },
 }
 
-/// Proof that this process is root of a user namespace with [`IDS`] ids and has mounts of its own: without it, no tree can
-/// be unpacked and no sandbox run.
-#[derive(Clone, Copy, Debug)]
-pub struct Namespace(());
-
-impl Namespace {
-    /// Moves this process into a new user and mount namespace, for good. Call it before any thread is started.
-    ///
-    /// # Errors
-    /// The kernel or the container forbids it, or this user has no subordinate ids; each says what to do.
-    pub fn enter() -> Result<Self, SandboxError> {
-        static ENTERED: OnceLock<()> = OnceLock::new();
-        if ENTERED.get().is_some() {
-            return Ok(Self(()));
-        }
-        let maps = IdMaps::of_this_user()?;
-        let (mut ready, mut unshared) = io::pipe().map_err(setup("pipe"))?;
-        let (mut done, mut mapped) = io::pipe().map_err(setup("pipe"))?;
-        let target = std::process::id();
-
-        // The maps must be written by a process of the parent's namespace: a child that stays behind.
-        // SAFETY: this process has one thread (the caller's duty), so the child may use everything.
-        match unsafe { libc::fork() } {
-            -1 => return Err(setup("fork")(io::Error::last_os_error())),
-            0 => {
-                drop(unshared);
-                let _ = ready.read_exact(&mut [0]);
-                let answer = maps
-                    .write(target)
-                    .err()
-                    .map_or_else(String::new, |(program, cause)| format!("{program} {cause}\u{1}"));
-                let _ = mapped.write_all(answer.as_bytes());
-                // SAFETY: ends the child without running the parent's destructors.
-                unsafe { libc::_exit(0) }
-            }
-            _ => drop(mapped),
-        }
-        // SAFETY: no memory is touched; fails if there is more than one thread.
-        let result = unsafe { libc::unshare(libc::CLONE_NEWUSER | libc::CLONE_NEWNS) };
-        let cause = io::Error::last_os_error();
-        if result != 0 {
-            return Err(SandboxError::NoUserNamespace { cause });
-        }
-        unshared.write_all(&[1]).map_err(setup("pipe"))?;
-        let mut answer = String::new();
-        done.read_to_string(&mut answer).map_err(setup("pipe"))?;
-        if let Some(error) = answer.strip_suffix('\u{1}') {
-            let (program, cause) = error.split_once(' ').unwrap_or(("newuidmap", error));
-            return Err(SandboxError::NoMap { program: program.to_owned(), cause: cause.to_owned() });
-        }
-        // SAFETY: plain system calls; the ids exist in the maps.
-        unsafe {
-            libc::wait(std::ptr::null_mut());
-            if libc::setresgid(0, 0, 0) != 0
-                || libc::setgroups(0, std::ptr::null()) != 0
-                || libc::setresuid(0, 0, 0) != 0
-            {
-                // AppArmor on Ubuntu gives the namespace, and no right in it.
-                return Err(SandboxError::NoUserNamespace { cause: io::Error::last_os_error() });
-            }
-            libc::umask(0o022);
-        }
-        mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
-            .map_err(|error| SandboxError::NoUserNamespace { cause: error.into() })?;
-        let _ = ENTERED.set(());
-        Ok(Self(()))
-    }
-}
-
 fn setup(step: &'static str) -> impl Fn(io::Error) -> SandboxError {
     move |cause| SandboxError::Setup { step: step.to_owned(), cause }
-}
-
-/// The lines of `/proc/PID/uid_map` and `gid_map`: (inside, outside, count).
-struct IdMaps {
-    uid: Vec<(u32, u32, u32)>,
-    gid: Vec<(u32, u32, u32)>,
-    privileged: bool,
-}
-
-impl IdMaps {
-    fn of_this_user() -> Result<Self, SandboxError> {
-        let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
-        if uid == 0 {
-            let same = vec![(0, 0, IDS)];
-            return Ok(Self { uid: same.clone(), gid: same, privileged: true });
-        }
-        let user = user_name(uid);
-        let range = |file: &'static str, id: u32| {
-            subordinate_range(&fs::read_to_string(file).unwrap_or_default(), &user, id)
-                .ok_or_else(|| SandboxError::NoSubordinateIds { user: user.clone(), file })
-        };
-        let (sub_uid, sub_gid) = (range("/etc/subuid", uid)?, range("/etc/subgid", uid)?);
-        Ok(Self {
-            uid: vec![(0, uid, 1), (1, sub_uid, IDS - 1)],
-            gid: vec![(0, gid, 1), (1, sub_gid, IDS - 1)],
-            privileged: false,
-        })
-    }
-
-    /// Writes both maps for `pid`: directly as root, else by the setuid helpers newuidmap(1) and newgidmap(1). An error comes with
-    /// the name of the helper.
-    #[expect(clippy::disallowed_methods, reason = "the one door to processes")]
-    fn write(&self, pid: u32) -> Result<(), (&'static str, io::Error)> {
-        for (kind, program, lines) in [("uid", "newuidmap", &self.uid), ("gid", "newgidmap", &self.gid)] {
-            if self.privileged {
-                let text: String =
-                    lines.iter().map(|(inside, outside, count)| format!("{inside} {outside} {count}\n")).collect();
-                fs::write(format!("/proc/{pid}/{kind}_map"), text).map_err(|cause| (program, cause))?;
-                continue;
-            }
-            let numbers = lines.iter().flat_map(|&(inside, outside, count)| [inside, outside, count]);
-            let output = Command::new(program).arg(pid.to_string()).args(numbers.map(|n| n.to_string())).output();
-            let output = output.map_err(|cause| (program, cause))?;
-            if !output.status.success() {
-                return Err((program, io::Error::other(String::from_utf8_lossy(&output.stderr).trim().to_owned())));
-            }
-        }
-        Ok(())
-    }
-}
-
-/// The name of `uid` in `/etc/passwd`, or the number: subuid(5) admits both.
-fn user_name(uid: u32) -> String {
-    let passwd = fs::read_to_string("/etc/passwd").unwrap_or_default();
-    let mut fields = passwd.lines().map(|line| line.split(':').collect::<Vec<_>>());
-    fields.find(|f| f.get(2) == Some(&uid.to_string().as_str())).map_or_else(|| uid.to_string(), |f| f[0].to_owned())
-}
-
-/// First id of a range of at least [`IDS`] that subuid(5) `text` gives to a user, by name or number.
-fn subordinate_range(text: &str, user: &str, uid: u32) -> Option<u32> {
-    text.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        let owner = fields.next()?;
-        let first: u32 = fields.next()?.parse().ok()?;
-        let count: u32 = fields.next()?.trim().parse().ok()?;
-        ((owner == user || owner == uid.to_string()) && count >= IDS - 1).then_some(first)
-    })
 }
 
 /// A tree to run programs in, and what they see beside it.
@@ -385,175 +250,6 @@ fn flatten(status: ExitStatus) -> ExitStatus {
     status.code().map_or(status, |code| ExitStatus::from_raw(code << 8))
 }
 
-/// One mount, its strings ready before the fork. Targets are below the tree, without a leading slash.
-struct Mount {
-    source: CString,
-    target: CString,
-    /// The directories that lead to the target, top first.
-    parents: Vec<CString>,
-    kind: Kind,
-}
-
-enum Kind {
-    /// A new file system of this type, with these flags and data.
-    New(&'static CStr, libc::c_ulong, &'static CStr),
-    /// A file or directory of the machine.
-    Bind { writable: bool },
-}
-
-/// All that is mounted on a tree, in order, and the tree itself.
-struct Mounts {
-    root: CString,
-    list: Vec<Mount>,
-    /// A handle for each bind of the list, opened after the fork.
-    handles: Vec<libc::c_int>,
-}
-
-/// Device nodes that programs may expect, borrowed from the machine: mknod(2) is not allowed in a user namespace.
-const NODES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
-
-/// Links that programs expect in `/dev`.
-const LINKS: [(&CStr, &CStr); 4] = [
-    (c"/proc/self/fd", c"dev/fd"),
-    (c"/proc/self/fd/0", c"dev/stdin"),
-    (c"/proc/self/fd/1", c"dev/stdout"),
-    (c"/proc/self/fd/2", c"dev/stderr"),
-];
-
-impl Mounts {
-    fn prepare(sandbox: &Sandbox) -> Self {
-        let plain = libc::MS_NOSUID | libc::MS_NODEV;
-        let new = |kind, target: &str, flags, data| Mount {
-            source: CString::default(),
-            target: c_string(Path::new(target)),
-            parents: Vec::new(),
-            kind: Kind::New(kind, flags, data),
-        };
-        let mut list = vec![
-            new(c"proc", "proc", plain | libc::MS_NOEXEC, c""),
-            new(c"tmpfs", "sys", plain, c"mode=555,size=1m"),
-            new(c"tmpfs", "dev", libc::MS_NOSUID, c"mode=755,size=1m"),
-            new(c"tmpfs", "run", plain, c"mode=755"),
-            new(c"tmpfs", "tmp", plain, c"mode=1777"),
-            new(c"tmpfs", "dev/shm", plain, c"mode=1777"),
-        ];
-        let bind = |from: &Path, to: &Path, writable| {
-            let target = to.strip_prefix("/").unwrap_or(to);
-            let parents = target.ancestors().skip(1).filter(|parent| !parent.as_os_str().is_empty());
-            let mut parents: Vec<CString> = parents.map(c_string).collect();
-            parents.reverse();
-            Mount { source: c_string(from), target: c_string(target), parents, kind: Kind::Bind { writable } }
-        };
-        list.extend(NODES.iter().map(|node| bind(&Path::new("/dev").join(node), &Path::new("/dev").join(node), true)));
-        list.extend(sandbox.binds.iter().map(|one| bind(&one.from, &one.to, one.writable)));
-        let handles = vec![-1; list.len()];
-        Self { root: c_string(&sandbox.root), list, handles }
-    }
-
-    /// After the fork: makes the tree `/`, then mounts. What is to be shown is opened before the tree becomes `/`, and where it
-    /// is shown is looked up after: a symbolic link in the tree cannot lead out of it.
-    fn enter(&mut self) -> io::Result<()> {
-        // SAFETY: strings that end with NUL, made before the fork.
-        unsafe {
-            let clone = libc::OPEN_TREE_CLONE | libc::OPEN_TREE_CLOEXEC | libc::AT_RECURSIVE as libc::c_uint;
-            for (mount, handle) in self.list.iter().zip(&mut self.handles) {
-                if matches!(mount.kind, Kind::Bind { .. }) {
-                    *handle =
-                        libc::syscall(libc::SYS_open_tree, libc::AT_FDCWD, mount.source.as_ptr(), clone) as libc::c_int;
-                    check(*handle)?;
-                }
-            }
-            let (root, none) = (self.root.as_ptr(), std::ptr::null());
-            check(libc::mount(root, root, none, libc::MS_BIND | libc::MS_REC, none.cast()))?;
-            check(libc::chdir(root))?;
-            let here = c".".as_ptr();
-            check(libc::syscall(libc::SYS_pivot_root, here, here) as libc::c_int)?;
-            // The old root still lies over the new one, out of sight: proc may only be mounted where one is in sight already.
-            for (mount, handle) in self.list.iter().zip(&self.handles) {
-                mount.make(*handle)?;
-            }
-            for (target, link) in LINKS {
-                check(libc::symlink(target.as_ptr(), link.as_ptr()))?;
-            }
-            check(libc::umount2(here, libc::MNT_DETACH))?;
-            check(libc::chdir(c"/".as_ptr()))
-        }
-    }
-}
-
-impl Mount {
-    /// # Safety
-    /// After the fork, with the tree as `/` and as the working directory.
-    unsafe fn make(&self, handle: libc::c_int) -> io::Result<()> {
-        // SAFETY: strings that end with NUL, made before the fork; `info` is a local, for which all zeros are a value.
-        unsafe {
-            let target = self.target.as_ptr();
-            match self.kind {
-                Kind::New(kind, flags, data) => {
-                    libc::mkdir(target, 0o755);
-                    check(libc::mount(kind.as_ptr(), target, kind.as_ptr(), flags, data.as_ptr().cast()))
-                }
-                Kind::Bind { writable } => {
-                    let mut info: libc::stat = std::mem::zeroed();
-                    check(libc::fstat(handle, &raw mut info))?;
-                    // Something to mount upon; that it is there already is no error.
-                    for parent in &self.parents {
-                        libc::mkdir(parent.as_ptr(), 0o755);
-                    }
-                    if info.st_mode & libc::S_IFMT == libc::S_IFDIR {
-                        libc::mkdir(target, 0o755);
-                    } else {
-                        libc::close(libc::open(target, libc::O_CREAT | libc::O_WRONLY | libc::O_CLOEXEC, 0o644));
-                    }
-                    let (empty, by_handle) = (c"".as_ptr(), libc::MOVE_MOUNT_F_EMPTY_PATH);
-                    check(libc::syscall(libc::SYS_move_mount, handle, empty, libc::AT_FDCWD, target, by_handle)
-                        as libc::c_int)?;
-                    libc::close(handle);
-                    let none = std::ptr::null();
-                    let read_only = libc::MS_REMOUNT | libc::MS_BIND | libc::MS_RDONLY | libc::MS_NOSUID;
-                    if writable { Ok(()) } else { check(libc::mount(none, target, none, read_only, none.cast())) }
-                }
-            }
-        }
-    }
-}
-
-/// A seccomp(2) program.
-struct Filter(Vec<libc::sock_filter>);
-
-impl Filter {
-    /// Answers `fsync`, `fdatasync`, `sync`, `syncfs`, `sync_file_range` and `msync` with success, without doing them.
-    fn without_sync() -> Self {
-        const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
-        const JUMP_IF_EQUAL: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
-        const LOAD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
-        let calls = [
-            libc::SYS_fsync,
-            libc::SYS_fdatasync,
-            libc::SYS_sync,
-            libc::SYS_syncfs,
-            libc::SYS_sync_file_range,
-            libc::SYS_msync,
-        ];
-        let step = |code, jt, k| libc::sock_filter { code, jt, jf: 0, k };
-        let mut program = vec![step(LOAD, 0, 0)]; // offset 0 of seccomp_data: the number of the call
-        for (index, call) in calls.iter().enumerate() {
-            let to_success = (calls.len() - index) as u8;
-            program.push(step(JUMP_IF_EQUAL, to_success, *call as u32));
-        }
-        program.push(step(RETURN, 0, libc::SECCOMP_RET_ALLOW));
-        program.push(step(RETURN, 0, libc::SECCOMP_RET_ERRNO)); // errno 0: success
-        Self(program)
-    }
-
-    fn install(&self) -> io::Result<()> {
-        let program = libc::sock_fprog { len: self.0.len() as u16, filter: self.0.as_ptr().cast_mut() };
-        // SAFETY: the program lives until the call returns. CAP_SYS_ADMIN in the user namespace stands in for no_new_privs,
-        // which would take the setuid bit of the image's own programs away from its maintainer scripts.
-        unsafe { check(libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program)) }
-    }
-}
-
 fn c_string(path: &Path) -> CString {
     // A path with a NUL byte cannot exist; what stands before it is then simply not found.
     let bytes = path.as_os_str().as_bytes();
@@ -563,6 +259,9 @@ fn c_string(path: &Path) -> CString {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
+    use super::namespace::subordinate_range;
     use super::*;
 
     /// Runs the (ignored) test `name` in another process, with `tree`: who enters a namespace does not come back.

@@ -119,13 +119,16 @@ fn some(names: &[String]) -> String {
 }
 
 /// The sources that decide what a tree is like: another version of them makes another tree.
-const MADE_BY: [&str; 6] = [
+const MADE_BY: [&str; 9] = [
     include_str!("unpack.rs"),
     include_str!("configure.rs"),
     include_str!("py3compile-all.py"),
     include_str!("accounts.rs"),
     include_str!("scan.rs"),
     include_str!("../sandbox.rs"),
+    include_str!("../sandbox/filter.rs"),
+    include_str!("../sandbox/mounts.rs"),
+    include_str!("../sandbox/namespace.rs"),
 ];
 
 impl Ingredients {
