@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Accounts, Laid, LaidKind, Overlay};
+use super::{Accounts, Change, Laid, LaidKind, Overlay};
 use crate::rootfs::entry::{Content, Entry, Kind, Origin};
 
 /// Why an overlay does not fit over these packages.
@@ -59,9 +59,21 @@ pub enum OverlayError {
         /// In the image.
         path: String,
     },
+    /// Something is to be changed that is not there, or has no mode.
+    #[error(
+        "the overlay `{overlay}` changes {path}, which is {there}: correct the path of the `[[change]]`, or remove it"
+    )]
+    NothingToChange {
+        /// Name of the overlay.
+        overlay: String,
+        /// In the image.
+        path: String,
+        /// What is there instead.
+        there: &'static str,
+    },
 }
 
-/// Lays `overlay` over `entries`: first what it removes goes, then what it has comes, its names turned into the ids of
+/// Lays `overlay` over `entries`: first what it removes goes and what it changes is changed, then what it has comes, its names turned into the ids of
 /// `accounts`. Directories that are missing on the way are made, 0755, root's. What is there already gives way, but a
 /// directory never to a file, nor a file to a directory.
 ///
@@ -85,6 +97,9 @@ pub fn apply(
         }
     }
     let laying = Laying { overlay: &overlay.name, origin: Origin::Overlay(overlay.name.as_str().into()), accounts };
+    for (path, change) in &overlay.change {
+        laying.change(entries, path, change)?;
+    }
     for (path, laid) in &overlay.entries {
         let entry = laying.entry(path, laid)?;
         laying.make_parents(entries, path)?;
@@ -120,16 +135,57 @@ struct Laying<'a> {
 }
 
 impl Laying<'_> {
+    /// Gives what is at `path` the mode and owner that `change` says, and to the files below it theirs. A path keeps its
+    /// layer: that of its package.
+    fn change(&self, entries: &mut BTreeMap<String, Entry>, path: &str, change: &Change) -> Result<(), OverlayError> {
+        let uid = change.owner.as_ref().map(|name| self.user(path, name)).transpose()?;
+        let gid = change.group.as_ref().map(|name| self.group(path, name)).transpose()?;
+        // The names of one file have one mode: what is said of any of them is true of all.
+        let file = match entries.get(path).map(|entry| &entry.kind) {
+            Some(Kind::Hardlink(target)) => target.clone(),
+            Some(Kind::Symlink(_)) => return Err(self.nothing_to_change(path, "a symbolic link, which has no mode")),
+            Some(_) => path.to_owned(),
+            None => return Err(self.nothing_to_change(path, "not there")),
+        };
+        let is_file = |kind: &Kind| matches!(kind, Kind::File { .. } | Kind::Hardlink(_));
+        let below = format!("{path}/");
+        for (path, entry) in entries.iter_mut() {
+            let is_it = *path == file || matches!(&entry.kind, Kind::Hardlink(target) if *target == file);
+            let is_below = path.starts_with(&below) && is_file(&entry.kind);
+            if is_it {
+                entry.mode = change.mode.unwrap_or(entry.mode);
+            } else if is_below && change.files.is_some() {
+                entry.mode = change.files.unwrap_or(entry.mode);
+            } else {
+                continue;
+            }
+            entry.uid = uid.unwrap_or(entry.uid);
+            entry.gid = gid.unwrap_or(entry.gid);
+        }
+        Ok(())
+    }
+
+    fn nothing_to_change(&self, path: &str, there: &'static str) -> OverlayError {
+        OverlayError::NothingToChange { overlay: self.overlay.to_owned(), path: path.to_owned(), there }
+    }
+
+    /// The id of a user who is to own `path`.
+    fn user(&self, path: &str, name: &str) -> Result<u32, OverlayError> {
+        self.accounts.users.get(name).copied().ok_or_else(|| self.no_such_account(path, "user", name))
+    }
+
+    /// The id of a group that is to own `path`.
+    fn group(&self, path: &str, name: &str) -> Result<u32, OverlayError> {
+        self.accounts.groups.get(name).copied().ok_or_else(|| self.no_such_account(path, "group", name))
+    }
+
+    fn no_such_account(&self, path: &str, what: &'static str, name: &str) -> OverlayError {
+        let (overlay, path) = (self.overlay.to_owned(), path.to_owned());
+        OverlayError::NoSuchAccount { overlay, path, what, name: name.to_owned() }
+    }
+
     /// What `laid` is in an image with these accounts.
     fn entry(&self, path: &str, laid: &Laid) -> Result<Entry, OverlayError> {
-        let id = |what: &'static str, ids: &BTreeMap<String, u32>, name: &String| {
-            ids.get(name).copied().ok_or_else(|| OverlayError::NoSuchAccount {
-                overlay: self.overlay.to_owned(),
-                path: path.to_owned(),
-                what,
-                name: name.clone(),
-            })
-        };
         let kind = match &laid.kind {
             LaidKind::Directory => Kind::Directory,
             LaidKind::Symlink(target) => Kind::Symlink(target.clone()),
@@ -137,8 +193,7 @@ impl Laying<'_> {
                 Kind::File { size: bytes.len() as u64, digest: *digest, content: Content::Bytes(Arc::clone(bytes)) }
             }
         };
-        let uid = id("user", &self.accounts.users, &laid.owner)?;
-        let gid = id("group", &self.accounts.groups, &laid.group)?;
+        let (uid, gid) = (self.user(path, &laid.owner)?, self.group(path, &laid.group)?);
         Ok(Entry { mode: laid.mode, uid, gid, ..self.of_root(kind) })
     }
 
@@ -267,6 +322,7 @@ mod tests {
             requires: BTreeMap::new(),
             entries: laid.collect(),
             remove: remove.iter().map(|path| ((*path).to_owned(), "why".to_owned())).collect(),
+            change: BTreeMap::new(),
             digest: Digest::of(b""),
             warnings: vec![],
         }
@@ -334,6 +390,32 @@ mod tests {
         apply(&mut entries, &overlay(&[], &["usr"], "root"), &accounts()).unwrap();
         assert_eq!(entries.keys().collect::<Vec<_>>(), ["", "bin", "etc", "etc/old"]);
         assert!(fails(&overlay(&[], &["etc/ghost"], "root")).contains("which is not there"));
+    }
+
+    #[test]
+    fn what_is_changed_keeps_its_bytes_and_its_layer_under_all_its_names() {
+        let mut entries = image();
+        let mut changing = overlay(&[], &[], "root");
+        let change = Change { mode: Some(0o700), group: Some("mysql".into()), ..Change::default() };
+        changing.change.insert("usr/bin/perl5".into(), change);
+        changing.change.insert("etc".into(), Change { files: Some(0o640), ..Change::default() });
+        apply(&mut entries, &changing, &accounts()).unwrap();
+        for path in ["usr/bin/perl", "usr/bin/perl5", "usr/bin/perl5.40"] {
+            assert_eq!((entries[path].mode, entries[path].gid), (0o700, 102), "{path}");
+        }
+        assert_eq!((entries["etc"].mode, entries["etc/old"].mode), (0o755, 0o640));
+        let untouched = |path: &str| (entries[path].kind.clone(), entries[path].origin.clone());
+        assert_eq!(untouched("usr/bin/perl"), (file("perl"), Origin::Package("base-files".into())));
+        assert_eq!(entries["usr"], image()["usr"]);
+    }
+
+    #[test]
+    fn what_is_not_there_and_links_cannot_be_changed() {
+        for (path, says) in [("usr/bin/ghost", "which is not there"), ("bin", "a symbolic link, which has no mode")] {
+            let mut changing = overlay(&[], &[], "root");
+            changing.change.insert(path.into(), Change { mode: Some(0o700), ..Change::default() });
+            assert!(fails(&changing).contains(says), "{}", fails(&changing));
+        }
     }
 
     #[test]

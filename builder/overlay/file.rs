@@ -18,6 +18,8 @@ pub struct File {
     pub entry: Vec<EntryTable>,
     /// Paths of packages that the image is to lack.
     pub remove: Vec<RemoveTable>,
+    /// Paths of packages that keep their bytes and get another mode or owner.
+    pub change: Vec<ChangeTable>,
 }
 
 /// A path below `root/`.
@@ -52,6 +54,32 @@ pub struct RemoveTable {
     #[schemars(with = "String")]
     pub path: Spanned<String>,
     /// What would go wrong if it stayed.
+    pub why: String,
+}
+
+/// A path of a package whose mode or owner is not to be what the package says. (dpkg-statoverride(1) does the same, on a
+/// machine that upgrades itself.)
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ChangeTable {
+    /// As in the image, without a leading slash.
+    #[schemars(with = "String")]
+    pub path: Spanned<String>,
+    /// In octal: `"0755"` where a package has `4755`. Default: as it is.
+    #[serde(default)]
+    #[schemars(with = "String")]
+    pub mode: Option<Spanned<String>>,
+    /// Of a directory: the mode of every file below it, in octal. Default: as they are.
+    #[serde(default)]
+    #[schemars(with = "String")]
+    pub files: Option<Spanned<String>>,
+    /// The user that it belongs to from now on. Default: as it is.
+    #[serde(default)]
+    pub owner: Option<String>,
+    /// The group that it belongs to from now on. Default: as it is.
+    #[serde(default)]
+    pub group: Option<String>,
+    /// What would go wrong otherwise.
     pub why: String,
 }
 

@@ -8,8 +8,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::LazyLock;
 
-use super::file::{self, EntryTable, File};
-use super::{Laid, LaidKind, Overlay};
+use toml::Spanned;
+
+use super::file::{self, ChangeTable, EntryTable, File};
+use super::{Change, Laid, LaidKind, Overlay};
 use crate::digest::Digest;
 use crate::recipe::problem::{Problem, Text, did_you_mean};
 use crate::recipe::shape;
@@ -42,13 +44,15 @@ impl Overlay {
         let stated = |path: &str| file.entry.iter().any(|table| table.path.get_ref() == path);
         entries.retain(|path, laid| laid.kind != LaidKind::Directory || stated(path));
         let remove = removals(&file, &text, &entries, &mut problems);
+        let change = changes(&file, &text, &mut problems);
 
         let overlay = Self {
-            digest: digest(&entries, &remove),
+            digest: digest(&entries, &remove, &change),
             description: file.description,
             requires: file.requires.iter().map(|one| (one.get_ref().clone(), text.at(one.span()))).collect(),
             entries,
             remove,
+            change,
             warnings: problems,
             name,
         };
@@ -135,16 +139,9 @@ impl Tree<'_> {
             self.problems.push(at_path(Problem::error(format!("`{path}` is not a path of an image: {why}")), "here"));
             return;
         }
-        let mode = match &table.mode {
-            None => None,
-            Some(mode) => match parse_mode(mode.get_ref()) {
-                Some(mode) => Some(mode),
-                None => {
-                    let problem = Problem::error(format!("`{}` is not a mode", mode.get_ref()));
-                    let help = "write four octal digits, as for chmod(1): \"0640\"";
-                    return self.problems.push(problem.at(text.at(mode.span()), "not octal").help(help));
-                }
-            },
+        let mode = match mode(table.mode.as_ref(), text) {
+            Ok(mode) => mode,
+            Err(problem) => return self.problems.push(problem),
         };
         if table.directory && !self.entries.contains_key(path) {
             let (kind, why) = (LaidKind::Directory, String::new());
@@ -222,6 +219,49 @@ fn removals(
     remove
 }
 
+/// What is changed, by path.
+fn changes(file: &File, text: &Text, problems: &mut Vec<Problem>) -> BTreeMap<String, Change> {
+    let mut changes = BTreeMap::new();
+    for table in &file.change {
+        let path = table.path.get_ref();
+        let twice = || Problem::error(format!("`{path}` is changed twice")).at(text.at(table.path.span()), "again");
+        match changed(table, text) {
+            Err(problem) => problems.push(problem),
+            Ok(change) => problems.extend(changes.insert(path.clone(), change).map(|_| twice())),
+        }
+    }
+    changes
+}
+
+/// What one `[[change]]` says.
+fn changed(table: &ChangeTable, text: &Text) -> Result<Change, Problem> {
+    let path = table.path.get_ref();
+    let at_path = |message: String| Problem::error(message).at(text.at(table.path.span()), "");
+    if let Some(why) = unfit(path) {
+        return Err(at_path(format!("`{path}` is not a path of an image: {why}")));
+    }
+    let (mode, files) = (mode(table.mode.as_ref(), text)?, mode(table.files.as_ref(), text)?);
+    if (mode.is_none() && files.is_none()) && (table.owner.is_none() && table.group.is_none()) {
+        let help = "say what it is to get: `mode`, `files`, `owner` or `group`";
+        return Err(at_path(format!("nothing is changed about `{path}`")).help(help));
+    }
+    if table.why.trim().is_empty() {
+        let help = "say in one sentence what would go wrong otherwise";
+        return Err(at_path(format!("`{path}` does not say why")).help(help));
+    }
+    Ok(Change { mode, files, owner: table.owner.clone(), group: table.group.clone(), why: table.why.clone() })
+}
+
+/// The mode that is stated, if one is.
+fn mode(stated: Option<&Spanned<String>>, text: &Text) -> Result<Option<u32>, Problem> {
+    let Some(stated) = stated else { return Ok(None) };
+    parse_mode(stated.get_ref()).map(Some).ok_or_else(|| {
+        let problem = Problem::error(format!("`{}` is not a mode", stated.get_ref()));
+        let help = "write four octal digits, as for chmod(1): \"0640\"";
+        problem.at(text.at(stated.span()), "not octal").help(help)
+    })
+}
+
 /// What is wrong with `path` as one of an image, if anything is.
 fn unfit(path: &str) -> Option<&'static str> {
     if path.starts_with('/') {
@@ -263,10 +303,17 @@ fn opens_with_comment(bytes: &[u8]) -> bool {
 }
 
 /// The digest of all that an overlay does to an image: one line a path, in order.
-fn digest(entries: &BTreeMap<String, Laid>, remove: &BTreeMap<String, String>) -> Digest {
+fn digest(
+    entries: &BTreeMap<String, Laid>,
+    remove: &BTreeMap<String, String>,
+    change: &BTreeMap<String, Change>,
+) -> Digest {
     let mut list = String::from("goldsmith overlay 1\n");
     for path in remove.keys() {
         let _ = writeln!(list, "remove {path:?}");
+    }
+    for (path, Change { mode, files, owner, group, .. }) in change {
+        let _ = writeln!(list, "change {path:?} {mode:?} {files:?} {owner:?} {group:?}");
     }
     for (path, laid) in entries {
         let Laid { kind, mode, owner, group, .. } = laid;
@@ -365,6 +412,29 @@ mod tests {
                 "overlays/o/overlay.toml:9:8: error: `rw` is not a mode",
                 "overlays/o/overlay.toml:15:8: error: `etc/a` is stated twice",
                 "overlays/o/overlay.toml:18:8: error: `etc/a` is removed and laid by the same overlay",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_change_says_what_and_why() {
+        let good = "[[change]]\npath = \"usr/bin/su\"\nmode = \"0755\"\nwhy = \"x\"\n";
+        let changed = load(&overlay(good, &[])).unwrap();
+        assert_eq!(changed.change["usr/bin/su"].mode, Some(0o755));
+        assert_ne!(changed.digest, load(&overlay(PLAIN, &[])).unwrap().digest);
+        let bad = "[[change]]\npath = \"/usr\"\nwhy = \"x\"\n[[change]]\npath = \"usr\"\nwhy = \"x\"\n\
+                   [[change]]\npath = \"usr\"\nmode = \"rw\"\nwhy = \"x\"\n\
+                   [[change]]\npath = \"usr\"\nowner = \"root\"\nwhy = \" \"\n\
+                   [[change]]\npath = \"usr\"\nowner = \"root\"\nwhy = \"x\"\n\
+                   [[change]]\npath = \"usr\"\ngroup = \"root\"\nwhy = \"x\"\n";
+        assert_eq!(
+            load(&overlay(bad, &[])).unwrap_err(),
+            [
+                "overlays/o/overlay.toml:2:8: error: `/usr` is not a path of an image: it starts with a slash",
+                "overlays/o/overlay.toml:5:8: error: nothing is changed about `usr`",
+                "overlays/o/overlay.toml:9:8: error: `rw` is not a mode",
+                "overlays/o/overlay.toml:12:8: error: `usr` does not say why",
+                "overlays/o/overlay.toml:20:8: error: `usr` is changed twice",
             ]
         );
     }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! overlays/base/
-//! ├── overlay.toml                        what git cannot keep: owners, modes, empty directories, what is removed
+//! ├── overlay.toml                        what git cannot keep: owners, modes, empty directories; what is removed or changed
 //! └── root/                               as in the image, each file opening with a comment that says why it is there
 //!     └── etc/ssh/sshd_config.d/00-goldsmith.conf
 //!
@@ -39,7 +39,9 @@ pub struct Overlay {
     pub entries: BTreeMap<String, Laid>,
     /// What is taken away before anything is laid, by path, and why.
     pub remove: BTreeMap<String, String>,
-    /// Of everything that it does to an image: paths, kinds, modes, owners, bytes, removals.
+    /// What keeps its bytes and gets another mode or owner, before anything is laid, by path.
+    pub change: BTreeMap<String, Change>,
+    /// Of everything that it does to an image: paths, kinds, modes, owners, bytes, removals, changes.
     pub digest: Digest,
     /// What somebody should look at.
     pub warnings: Vec<Problem>,
@@ -57,6 +59,21 @@ pub struct Laid {
     /// Name of the group.
     pub group: String,
     /// What `overlay.toml` says about it; empty where the file says it itself.
+    pub why: String,
+}
+
+/// What is to be changed about a path of a package; what is `None` stays.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Change {
+    /// Permission bits, `0o7777` at most.
+    pub mode: Option<u32>,
+    /// Those of every regular file below it, if it is a directory.
+    pub files: Option<u32>,
+    /// Name of the user.
+    pub owner: Option<String>,
+    /// Name of the group.
+    pub group: Option<String>,
+    /// What would go wrong otherwise.
     pub why: String,
 }
 
