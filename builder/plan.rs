@@ -66,7 +66,12 @@ impl Plan {
             (format!("{} {}", package.name, package.version), Blob { digest: package.sha256, size: package.size })
         });
         let accounts = Accounts { users: self.recipe.users.clone(), groups: self.recipe.groups.clone() };
-        Ingredients { packages: packages.collect(), accounts, epoch: self.lock.epoch }
+        Ingredients {
+            packages: packages.collect(),
+            filter: self.recipe.filter.clone(),
+            accounts,
+            epoch: self.lock.epoch,
+        }
     }
 
     /// What the OCI image says of itself.

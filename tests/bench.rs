@@ -39,7 +39,7 @@ use goldsmith::rootfs::accounts::Accounts;
 use goldsmith::rootfs::configure::{Unconfigured, configure};
 use goldsmith::rootfs::scan::scan;
 use goldsmith::rootfs::seal::seal;
-use goldsmith::rootfs::unpack::unpack;
+use goldsmith::rootfs::unpack::{Packed, unpack};
 use goldsmith::sandbox::Namespace;
 use goldsmith::store::Store;
 
@@ -137,7 +137,9 @@ impl Bench {
         let scratch = self.store.scratch()?;
         let root = scratch.path().join("root");
         fs::create_dir(&root)?;
-        table.measure("unpack", || Ok(unpack(self.namespace, &debs, &root, jobs)?))?;
+        table.measure("unpack", || {
+            Ok(unpack(self.namespace, Packed { debs: &debs, filter: &plan.recipe.filter }, &root, jobs)?)
+        })?;
         let epoch = plan.lock.epoch;
         table.measure("configure", || {
             configure(self.namespace, &Unconfigured { root: &root, debs: &debs, epoch }, scratch.path())?;

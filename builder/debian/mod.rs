@@ -4,6 +4,7 @@
 //!                 InRelease ─▶ clearsign ─▶ keyring ─▶ release ── digest of ──▶ Packages ─▶ package ─▶ index
 //!                                                         │                        │           │
 //!                                                      deb822 ◀────────────────────┘    version, relation
+//! /etc/dpkg/dpkg.cfg ─▶ filter
 //! .deb ─▶ deb            /var/lib/dpkg/status ─▶ status          apt's own sources ─▶ sources
 //! ```
 //!
@@ -13,6 +14,7 @@
 pub mod clearsign;
 pub mod deb;
 pub mod deb822;
+pub mod filter;
 pub mod index;
 pub mod keyring;
 pub mod package;

@@ -46,6 +46,12 @@ pub struct File {
     /// Whether packages that others recommend are installed too. Default: false.
     #[schemars(with = "bool")]
     pub recommends: Option<Spanned<bool>>,
+    /// What of packages is left out, as dpkg's `path-exclude`: `/usr/share/man/*`.
+    #[schemars(with = "Vec<String>")]
+    pub exclude: Vec<Spanned<String>>,
+    /// What is not left out though `exclude` matches it, as dpkg's `path-include`: `/usr/share/doc/*/copyright`.
+    #[schemars(with = "Vec<String>")]
+    pub include: Vec<Spanned<String>>,
     /// Folders below `overlays/`, laid over the packages in this order (after those of the parent).
     #[schemars(with = "Vec<String>")]
     pub overlays: Vec<Spanned<String>>,

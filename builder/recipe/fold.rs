@@ -21,6 +21,7 @@ use super::problem::{Place, Problem, did_you_mean};
 use super::source::{Source, read};
 use super::{Archive, ImageOptions, Recipe, Wanted, archive};
 use crate::arch::Arch;
+use crate::debian::filter::PathFilter;
 
 /// A folded recipe, and what is known about it beside.
 #[derive(Clone, Debug)]
@@ -67,6 +68,7 @@ pub(super) fn fold_what_is_right(name: &str, texts: &BTreeMap<String, String>) -
         sum.problems.push(problem.help("add `suite = \"trixie\"`, or `from` a recipe that has it"));
     }
     let own_description = own.file.description.as_ref().map(|text| text.get_ref().clone());
+    let filter = sum.filter();
     let folded = Folded {
         recipe: Recipe {
             name: name.to_owned(),
@@ -75,6 +77,7 @@ pub(super) fn fold_what_is_right(name: &str, texts: &BTreeMap<String, String>) -
             archives: sum.archives.into_iter().map(|(archive, _)| archive).collect(),
             packages: sum.packages.into_iter().map(|(wanted, _)| wanted).collect(),
             recommends: sum.recommends.value.unwrap_or_default(),
+            filter,
             overlays: sum.overlays.iter().map(|(overlay, _)| overlay.clone()).collect(),
             users: sum.users.into_iter().map(|(name, (id, _))| (name, id)).collect(),
             groups: sum.groups.into_iter().map(|(name, (id, _))| (name, id)).collect(),
@@ -165,6 +168,8 @@ struct Sum {
     compression: Once<super::Compression>,
     archives: Vec<(Archive, Place)>,
     packages: Vec<(Wanted, Place)>,
+    exclude: Vec<(String, Place)>,
+    include: Vec<(String, Place)>,
     overlays: Vec<(String, Place)>,
     users: BTreeMap<String, (u32, Place)>,
     groups: BTreeMap<String, (u32, Place)>,
@@ -206,6 +211,9 @@ impl Sum {
                 }
             }
         }
+        for (list, said) in [(&mut self.exclude, &file.exclude), (&mut self.include, &file.include)] {
+            list.extend(said.iter().map(|one| (one.get_ref().clone(), source.text.at(one.span()))));
+        }
         for overlay in &file.overlays {
             let place = source.text.at(overlay.span());
             match self.overlays.iter().find(|(name, _)| name == overlay.get_ref()) {
@@ -217,6 +225,22 @@ impl Sum {
             }
         }
         self.add_accounts(source);
+    }
+
+    /// What is left out; a problem for a pattern that is none.
+    fn filter(&mut self) -> PathFilter {
+        let patterns = |list: &[(String, Place)]| list.iter().map(|(pattern, _)| pattern.clone()).collect::<Vec<_>>();
+        match PathFilter::new(&patterns(&self.exclude), &patterns(&self.include)) {
+            Ok(filter) => filter,
+            Err((index, wrong)) => {
+                if let Some((pattern, place)) = self.exclude.iter().chain(&self.include).nth(index) {
+                    let problem = Problem::error(format!("`{pattern}` is not a pattern of paths: {wrong}"));
+                    let help = "write it as for dpkg's path-exclude: `/usr/share/man/*`";
+                    self.problems.push(problem.at(place.clone(), "").help(help));
+                }
+                PathFilter::default()
+            }
+        }
     }
 
     /// Adds an archive, by a name that no other has.

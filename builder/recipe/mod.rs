@@ -24,6 +24,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::arch::Arch;
+use crate::debian::filter::PathFilter;
 use crate::digest::Digest;
 
 /// A recipe with its parents folded in: everything said, nothing inherited any more.
@@ -41,6 +42,8 @@ pub struct Recipe {
     pub packages: Vec<Wanted>,
     /// Whether Recommends are followed.
     pub recommends: bool,
+    /// What of packages is left out.
+    pub filter: PathFilter,
     /// Overlays, in the order in which they are laid.
     pub overlays: Vec<String>,
     /// Fixed ids of system users (and of their groups of the same name).
@@ -131,6 +134,7 @@ mod tests {
             archives: vec![],
             packages: packages.iter().map(|name| Wanted { relation: (*name).into(), by: "api".into() }).collect(),
             recommends: false,
+            filter: PathFilter::default(),
             overlays: vec![],
             users: BTreeMap::new(),
             groups: BTreeMap::new(),

@@ -18,8 +18,9 @@ use super::configure::{ConfigureError, Unconfigured, configure};
 use super::entry::{Entry, Kind};
 use super::listing::{Listing, Node};
 use super::scan::{self, ScanError};
-use super::unpack::{UnpackError, unpack};
+use super::unpack::{Packed, UnpackError, unpack};
 use crate::debian::deb::{Deb, DebError};
+use crate::debian::filter::PathFilter;
 use crate::digest::Digest;
 use crate::epoch::Epoch;
 use crate::progress::{Progress, Total};
@@ -31,6 +32,8 @@ use crate::store::{Blob, Store, StoreError};
 pub struct Ingredients {
     /// Its packages: name and version with a space between, and the `.deb`. In the order in which their directories' modes count.
     pub packages: Vec<(String, Blob)>,
+    /// What of them is left out.
+    pub filter: PathFilter,
     /// Which number each account has.
     pub accounts: Accounts,
     /// The moment of the build.
@@ -119,8 +122,9 @@ fn some(names: &[String]) -> String {
 }
 
 /// The sources that decide what a tree is like: another version of them makes another tree.
-const MADE_BY: [&str; 9] = [
+const MADE_BY: [&str; 10] = [
     include_str!("unpack.rs"),
+    include_str!("../debian/filter.rs"),
     include_str!("configure.rs"),
     include_str!("py3compile-all.py"),
     include_str!("accounts.rs"),
@@ -143,6 +147,7 @@ impl Ingredients {
         for (table, ids) in [("user", &self.accounts.users), ("group", &self.accounts.groups)] {
             text.extend(ids.iter().map(|(name, id)| format!("{table} {name} {id}\n")));
         }
+        text.extend(self.filter.lines().map(|line| line + "\n"));
         text.extend(self.packages.iter().map(|(_, blob)| format!("package {}\n", blob.digest)));
         Digest::of(text.as_bytes())
     }
@@ -238,7 +243,7 @@ impl Workshop {
         fs::create_dir(&root).map_err(|cause| ScanError { path: root.display().to_string(), cause })?;
         let count = format!("{} packages", debs.len());
         let step = self.progress.step("unpack", Total::Unknown);
-        unpack(self.namespace, debs, &root, self.jobs)?;
+        unpack(self.namespace, Packed { debs, filter: &ingredients.filter }, &root, self.jobs)?;
         step.done(&count);
         let step = self.progress.step("configure", Total::Unknown);
         configure(self.namespace, &Unconfigured { root: &root, debs, epoch: ingredients.epoch }, scratch)?;

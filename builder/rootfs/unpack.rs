@@ -25,6 +25,7 @@ use rustix::fs::{AtFlags, Gid, Mode, OFlags, Timespec, Timestamps, Uid};
 use super::inside::Inside;
 
 use crate::debian::deb::{Deb, DebError};
+use crate::debian::filter::PathFilter;
 use crate::debian::status::{self, Conffiles, Triggers};
 use crate::sandbox::Namespace;
 
@@ -91,12 +92,26 @@ struct Metadata {
     mtime: i64,
 }
 
-/// Unpacks `debs` (sorted as their files of metadata shall win) into the empty directory `root`, on `jobs` threads.
+/// What to unpack.
+#[derive(Clone, Copy, Debug)]
+pub struct Packed<'a> {
+    /// Sorted as their files of metadata shall win.
+    pub debs: &'a [Deb],
+    /// What of them is left out.
+    pub filter: &'a PathFilter,
+}
+
+/// Where dpkg is told what was left out, so that a later run of it leaves out the same.
+const FILTER: &str = "etc/dpkg/dpkg.cfg.d/goldsmith";
+
+/// Unpacks what is `packed` into the empty directory `root`, on `jobs` threads.
 ///
 /// # Errors
 /// Names the package and the path. The tree is then of no use.
-pub fn unpack(_: Namespace, debs: &[Deb], root: &Path, jobs: usize) -> Result<(), UnpackError> {
-    let tree = Tree::open(root).map_err(|cause| UnpackError { package: "into an empty tree".to_owned(), cause })?;
+pub fn unpack(_: Namespace, packed: Packed<'_>, root: &Path, jobs: usize) -> Result<(), UnpackError> {
+    let Packed { debs, filter } = packed;
+    let tree =
+        Tree::open(root, filter).map_err(|cause| UnpackError { package: "into an empty tree".to_owned(), cause })?;
     let mut queue: Vec<usize> = (0..debs.len()).collect();
     queue.sort_by_key(|&index| std::cmp::Reverse(debs[index].fields().installed_size));
     let next = AtomicUsize::new(0);
@@ -131,7 +146,19 @@ pub fn unpack(_: Namespace, debs: &[Deb], root: &Path, jobs: usize) -> Result<()
         return Err(error(index, name_the_other(cause, &laid, debs)));
     }
     tree.finish_directories(laid.values()).map_err(|cause| error(0, cause))?;
+    write_filter(filter, &tree.root).map_err(|cause| error(0, cause))?;
     write_database(debs, &laid, &tree.root).map_err(|(index, cause)| error(index, cause))
+}
+
+/// Tells dpkg what is left out.
+fn write_filter(filter: &PathFilter, root: &Inside) -> Result<(), Cause> {
+    if filter.is_empty() {
+        return Ok(());
+    }
+    let failed = |cause| io_cause(FILTER, cause);
+    let lines: String = filter.lines().map(|line| line + "\n").collect();
+    root.make_directories("etc/dpkg/dpkg.cfg.d").map_err(failed)?;
+    root.write(FILTER, format!("# What the recipe leaves out of packages.\n{lines}").as_bytes(), 0o644).map_err(failed)
 }
 
 /// Fills in which package it was that had brought a path first.
@@ -143,8 +170,9 @@ fn name_the_other(cause: Cause, laid: &BTreeMap<usize, Laid>, debs: &[Deb]) -> C
 }
 
 /// The tree that is being filled.
-struct Tree {
+struct Tree<'a> {
     root: Inside,
+    filter: &'a PathFilter,
 }
 
 /// The directory that the last path was in: archives are sorted, so the next one mostly is there too.
@@ -153,9 +181,9 @@ struct Here {
     handle: OwnedFd,
 }
 
-impl Tree {
-    fn open(root: &Path) -> Result<Self, Cause> {
-        Ok(Self { root: Inside::open(root).map_err(|cause| io_cause(".", cause))? })
+impl<'a> Tree<'a> {
+    fn open(root: &Path, filter: &'a PathFilter) -> Result<Self, Cause> {
+        Ok(Self { root: Inside::open(root).map_err(|cause| io_cause(".", cause))?, filter })
     }
 
     /// Lays the data member of `deb`.
@@ -183,6 +211,9 @@ impl Tree {
                 mtime: number(header.mtime())? as i64,
             };
             let kind = header.entry_type();
+            if !self.filter.keeps(&format!("/{path}"), kind.is_dir() || kind.is_symlink()) {
+                continue;
+            }
             if kind.is_dir() {
                 if !MERGED.contains(&path.as_str()) {
                     self.make_directory(&mut here, &place)?;

@@ -65,6 +65,12 @@ pub fn lock(image: &str) -> toml::Table {
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display())).parse().expect("TOML")
 }
 
+/// A recipe as it is written.
+pub fn recipe(name: &str) -> toml::Table {
+    let path = repository().join(format!("recipes/{name}.toml"));
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display())).parse().expect("TOML")
+}
+
 /// An OCI layout with one manifest, every blob of it checked against its name.
 pub struct Layout {
     directory: PathBuf,

@@ -19,7 +19,7 @@ use crate::harness::project::{GOLDSMITH, files_below};
 use crate::harness::sha256;
 
 use super::tools::toolbox;
-use super::{IMAGES, Layout, Node, checkout, lock, pool, read_tar, store};
+use super::{IMAGES, Layout, Node, checkout, lock, pool, read_tar, recipe, store};
 
 /// How a path may differ.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -131,6 +131,16 @@ fn without_overlays() -> PathBuf {
     out
 }
 
+/// What dpkg is told to leave out, as the recipes say it.
+fn filter() -> String {
+    let recipe = recipe("base");
+    let lines = |key: &str, option: &str| -> String {
+        let patterns = recipe[key].as_array().expect("a list").iter().map(|one| one.as_str().expect("a pattern"));
+        patterns.map(|pattern| format!("path-{option}={pattern}\n")).collect()
+    };
+    format!("# What the recipe leaves out of packages.\n{}{}", lines("exclude", "exclude"), lines("include", "include"))
+}
+
 /// mmdebstrap's tree, from a repository of exactly the packages of the lock. Kept below `target/` for the next run.
 fn peer(image: &str) -> BTreeMap<String, Node> {
     const MAKE: &str = r#"set -e
@@ -140,9 +150,11 @@ fn peer(image: &str) -> BTreeMap<String, Node> {
             printf 'Filename: ./%s\nSize: %s\nSHA256: %s\n\n' "$file" "$size" "$sha256"
         done <../files >Packages
         TMPDIR=/peer SOURCE_DATE_EPOCH=$1 mmdebstrap --quiet --mode=root --variant=custom --format=tar \
+            --setup-hook='mkdir -p "$1/etc/dpkg/dpkg.cfg.d" && cp /peer/filter "$1/etc/dpkg/dpkg.cfg.d/goldsmith"' \
             --include="$2" trixie /peer/tree.tar "deb [trusted=yes] copy:/peer/pool ./""#;
     let lock = lock(image);
-    let name = sha256(format!("{MAKE}{}", lock["package"]).as_bytes());
+    let filter = filter();
+    let name = sha256(format!("{MAKE}{filter}{}", lock["package"]).as_bytes());
     let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("mmdebstrap-{image}-{}.tar", &name[..16]));
     if !kept.exists() {
         let start = Instant::now();
@@ -160,6 +172,7 @@ fn peer(image: &str) -> BTreeMap<String, Node> {
             names.push(text("name"));
         }
         fs::write(peer.path().join("files"), files).expect("a file");
+        fs::write(peer.path().join("filter"), &filter).expect("a file");
         let blobs = store().join("blobs");
         let binds = [(peer.path(), "/peer"), (blobs.as_path(), blobs.to_str().expect("UTF-8"))];
         toolbox(&["sh", "-c", MAKE, "sh", &lock["epoch"].to_string(), &names.join(",")], &binds);
