@@ -6,7 +6,7 @@
 //!
 //! No `flatten` and no untagged enums here: TOML's spans do not survive them.
 //!
-//! Later keys have their place at the end of [`File`]: `firewall`, `fail2ban`, `services`, `claims`. Until something reads
+//! Later keys have their place at the end of [`File`]: `fail2ban`, `services`, `claims`. Until something reads
 //! them they are refused, since a wish that nobody honours is worse than none.
 
 use std::collections::BTreeMap;
@@ -16,6 +16,8 @@ use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
 use super::Compression;
+use super::exception::ExceptionTable;
+use super::firewall::table::FirewallTable;
 use crate::arch::Arch;
 
 /// A recipe: what an image is to contain. `goldsmith check` says what is wrong with it.
@@ -63,6 +65,11 @@ pub struct File {
     pub groups: BTreeMap<Spanned<String>, Spanned<u32>>,
     /// Shapes of the artifacts.
     pub image: ImageTable,
+    /// Who may reach the image, and whom it may reach. Whatever is not listed is dropped, in IPv4 and IPv6 alike.
+    #[schemars(with = "FirewallTable")]
+    pub firewall: Option<FirewallTable>,
+    /// Findings of `goldsmith audit` that are excused, each with its reason.
+    pub exception: Vec<ExceptionTable>,
 }
 
 /// What a recipe is for.

@@ -16,10 +16,11 @@ use std::ops::Range;
 
 use toml::Spanned;
 
+use super::exception::{self, Exception};
 use super::file::Purpose;
 use super::problem::{Place, Problem, did_you_mean};
 use super::source::{Source, read};
-use super::{Archive, ImageOptions, Recipe, Wanted, archive};
+use super::{Archive, ImageOptions, Recipe, Wanted, archive, firewall};
 use crate::arch::Arch;
 use crate::debian::filter::PathFilter;
 
@@ -67,6 +68,8 @@ pub(super) fn fold_what_is_right(name: &str, texts: &BTreeMap<String, String>) -
         let problem = problem.at(own.text.at(0..0), "");
         sum.problems.push(problem.help("add `suite = \"trixie\"`, or `from` a recipe that has it"));
     }
+    let (firewall, wrong) = std::mem::take(&mut sum.firewall).finish();
+    sum.problems.extend(wrong);
     let own_description = own.file.description.as_ref().map(|text| text.get_ref().clone());
     let filter = sum.filter();
     let folded = Folded {
@@ -82,6 +85,8 @@ pub(super) fn fold_what_is_right(name: &str, texts: &BTreeMap<String, String>) -
             users: sum.users.into_iter().map(|(name, (id, _))| (name, id)).collect(),
             groups: sum.groups.into_iter().map(|(name, (id, _))| (name, id)).collect(),
             image: ImageOptions { compression: sum.compression.value.unwrap_or_default() },
+            firewall,
+            exceptions: sum.exceptions.into_iter().map(|(exception, _)| exception).collect(),
         },
         purpose,
         lineage: sources.iter().map(|source| source.name.clone()).collect(),
@@ -174,6 +179,8 @@ struct Sum {
     users: BTreeMap<String, (u32, Place)>,
     groups: BTreeMap<String, (u32, Place)>,
     keyrings: Vec<(String, Place)>,
+    firewall: firewall::Sum,
+    exceptions: Vec<(Exception, Place)>,
     problems: Vec<Problem>,
 }
 
@@ -225,6 +232,8 @@ impl Sum {
             }
         }
         self.add_accounts(source);
+        self.problems.extend(self.firewall.add(source));
+        self.problems.extend(exception::add(&mut self.exceptions, source));
     }
 
     /// What is left out; a problem for a pattern that is none.
@@ -288,7 +297,7 @@ impl Sum {
 }
 
 /// A child says again what a parent has said.
-fn said_by_parent(what: &str, place: Place, first: &Place) -> Problem {
+pub(super) fn said_by_parent(what: &str, place: Place, first: &Place) -> Problem {
     Problem::error(format!("{what} is said by the parent already"))
         .at(place, "again")
         .beside(first.clone(), "first here")

@@ -11,7 +11,9 @@
 
 mod accounts;
 mod archive;
+pub mod exception;
 pub mod file;
+pub mod firewall;
 pub mod fold;
 pub mod problem;
 pub mod project;
@@ -52,6 +54,10 @@ pub struct Recipe {
     pub groups: BTreeMap<String, u32>,
     /// Shapes of the artifacts.
     pub image: ImageOptions,
+    /// Who may reach the image, and whom it may reach. None: nobody speaks of it, and no rules are made.
+    pub firewall: Option<firewall::Firewall>,
+    /// What an audit finds and the recipe stands by; parents' first.
+    pub exceptions: Vec<exception::Exception>,
 }
 
 /// One archive.
@@ -139,6 +145,8 @@ mod tests {
             users: BTreeMap::new(),
             groups: BTreeMap::new(),
             image: ImageOptions::default(),
+            firewall: None,
+            exceptions: vec![],
         }
     }
 

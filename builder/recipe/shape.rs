@@ -5,7 +5,8 @@
 //! the tree, and what is left over is what serde can read, for the checks of meaning to go on with.
 //!
 //! Of JSON Schema this knows what schemars writes for the types of this program: `type`, `properties`, `required`,
-//! `additionalProperties`, `items`, `$ref`, `enum`, `const`, `oneOf`, `minimum`, `maximum`.
+//! `additionalProperties`, `items`, `$ref`, `enum`, `const`, `oneOf`, `anyOf` of types,
+//! `minimum`, `maximum`.
 
 use std::ops::Range;
 
@@ -60,6 +61,9 @@ impl Shape<'_> {
     fn fit<'i>(&mut self, value: Spanned<DeValue<'i>>, schema: &Value, what: &str) -> Option<Spanned<DeValue<'i>>> {
         let span = value.span();
         let schema = self.behind(schema).clone();
+        if let Some(alternatives) = schema.get("anyOf").and_then(Value::as_array) {
+            return self.fit_one_of(value, alternatives, what);
+        }
         let wanted = match schema.get("type").and_then(Value::as_str) {
             None if !choices(&schema).is_empty() => "string",
             None => return Some(value),
@@ -88,6 +92,25 @@ impl Shape<'_> {
                 None
             }
         }
+    }
+
+    /// What of `value` fits the one of `alternatives` that is of its type.
+    fn fit_one_of<'i>(
+        &mut self,
+        value: Spanned<DeValue<'i>>,
+        alternatives: &[Value],
+        what: &str,
+    ) -> Option<Spanned<DeValue<'i>>> {
+        let types = alternatives.iter().filter_map(|one| one.get("type").and_then(Value::as_str));
+        let named: Vec<(&str, &Value)> = types.zip(alternatives).collect();
+        let own = name(value.get_ref());
+        if let Some((_, schema)) = named.iter().find(|(wanted, _)| article(wanted) == own) {
+            return self.fit(value, schema, what);
+        }
+        let wanted = named.iter().map(|(wanted, _)| article(wanted)).collect::<Vec<_>>().join(" or ");
+        let problem = Problem::error(format!("{what} must be {wanted}, and this is {own}"));
+        self.problems.push(problem.at(self.text.at(value.span()), format!("expected {wanted}")));
+        None
     }
 
     /// The table with what fits of each key; nothing, if a key that it needs is missing.

@@ -9,7 +9,7 @@ use toml::Spanned;
 
 use super::file::{self, File};
 use super::problem::{Problem, Text};
-use super::{accounts, archive, shape};
+use super::{accounts, archive, exception, firewall, shape};
 use crate::debian::relation;
 
 /// A recipe file that is right as far as it goes.
@@ -62,6 +62,8 @@ pub(super) fn read(text: &str, file: &str) -> (Source, Vec<Problem>) {
     }
     refuse_repeats(&file.overlays, "the overlay", &text, &mut problems);
     accounts::check(&file, &text, &mut problems);
+    firewall::check(&file, &text, &mut problems);
+    exception::check(&file, &text, &mut problems);
     problems.sort_by_key(Problem::line_and_column);
     (Source { name, text, file, warnings: vec![] }, problems)
 }
@@ -202,7 +204,7 @@ mod tests {
         assert_eq!(said("package = [\"apache2\"]"), ["1:1: error: there is no key `package` here"]);
         assert_eq!(helped("package = [\"apache2\"]"), "did you mean `packages`?");
         assert_eq!(said("[image]\ncompresion = \"gzip\""), ["2:1: error: there is no key `compresion` here"]);
-        assert_eq!(said("[firewall]\n"), ["1:2: error: there is no key `firewall` here"]);
+        assert_eq!(said("[claims]\n"), ["1:2: error: there is no key `claims` here"]);
     }
 
     #[test]
