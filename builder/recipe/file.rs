@@ -6,8 +6,7 @@
 //!
 //! No `flatten` and no untagged enums here: TOML's spans do not survive them.
 //!
-//! Later keys have their place at the end of [`File`]: `fail2ban`, `services`, `claims`. Until something reads
-//! them they are refused, since a wish that nobody honours is worse than none.
+//! A key that nothing reads is refused: a wish that nobody honours is worse than none.
 
 use std::collections::BTreeMap;
 
@@ -17,6 +16,7 @@ use toml::Spanned;
 
 use super::Compression;
 use super::exception::ExceptionTable;
+use super::fail2ban::Fail2banTable;
 use super::firewall::table::FirewallTable;
 use crate::arch::Arch;
 
@@ -70,6 +70,8 @@ pub struct File {
     pub firewall: Option<FirewallTable>,
     /// Findings of `goldsmith audit` that are excused, each with its reason.
     pub exception: Vec<ExceptionTable>,
+    /// Who tries too often is banned.
+    pub fail2ban: Fail2banTable,
 }
 
 /// What a recipe is for.

@@ -17,6 +17,7 @@ use std::ops::Range;
 use toml::Spanned;
 
 use super::exception::{self, Exception};
+use super::fail2ban;
 use super::file::Purpose;
 use super::problem::{Place, Problem, did_you_mean};
 use super::source::{Source, read};
@@ -70,6 +71,7 @@ pub(super) fn fold_what_is_right(name: &str, texts: &BTreeMap<String, String>) -
     }
     let (firewall, wrong) = std::mem::take(&mut sum.firewall).finish();
     sum.problems.extend(wrong);
+    let fail2ban = std::mem::take(&mut sum.fail2ban).fold(&mut sum.problems);
     let own_description = own.file.description.as_ref().map(|text| text.get_ref().clone());
     let filter = sum.filter();
     let folded = Folded {
@@ -87,6 +89,7 @@ pub(super) fn fold_what_is_right(name: &str, texts: &BTreeMap<String, String>) -
             image: ImageOptions { compression: sum.compression.value.unwrap_or_default() },
             firewall,
             exceptions: sum.exceptions.into_iter().map(|(exception, _)| exception).collect(),
+            fail2ban,
         },
         purpose,
         lineage: sources.iter().map(|source| source.name.clone()).collect(),
@@ -140,8 +143,9 @@ pub(super) fn file_of(name: &str) -> String {
 
 /// What is said once in a family, and where.
 #[derive(Debug)]
-struct Once<T> {
-    value: Option<T>,
+pub(super) struct Once<T> {
+    /// It.
+    pub(super) value: Option<T>,
     place: Option<Place>,
 }
 
@@ -153,7 +157,7 @@ impl<T> Default for Once<T> {
 
 impl<T: Clone> Once<T> {
     /// Takes what `source` says about `key`; a problem, if a parent has said it already.
-    fn take(&mut self, key: &str, said: Option<&Spanned<T>>, source: &Source) -> Option<Problem> {
+    pub(super) fn take(&mut self, key: &str, said: Option<&Spanned<T>>, source: &Source) -> Option<Problem> {
         let said = said?;
         let place = source.text.at(said.span());
         if let Some(first) = &self.place {
@@ -181,6 +185,7 @@ struct Sum {
     keyrings: Vec<(String, Place)>,
     firewall: firewall::Sum,
     exceptions: Vec<(Exception, Place)>,
+    fail2ban: fail2ban::Sum,
     problems: Vec<Problem>,
 }
 
@@ -234,6 +239,7 @@ impl Sum {
         self.add_accounts(source);
         self.problems.extend(self.firewall.add(source));
         self.problems.extend(exception::add(&mut self.exceptions, source));
+        self.problems.extend(self.fail2ban.add(source));
     }
 
     /// What is left out; a problem for a pattern that is none.

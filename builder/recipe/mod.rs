@@ -12,6 +12,7 @@
 mod accounts;
 mod archive;
 pub mod exception;
+pub mod fail2ban;
 pub mod file;
 pub mod firewall;
 pub mod fold;
@@ -58,6 +59,8 @@ pub struct Recipe {
     pub firewall: Option<firewall::Firewall>,
     /// What an audit finds and the recipe stands by; parents' first.
     pub exceptions: Vec<exception::Exception>,
+    /// Who is banned, and by which lines of which log.
+    pub fail2ban: fail2ban::Fail2ban,
 }
 
 /// One archive.
@@ -147,6 +150,7 @@ mod tests {
             image: ImageOptions::default(),
             firewall: None,
             exceptions: vec![],
+            fail2ban: fail2ban::Fail2ban::default(),
         }
     }
 
