@@ -8,16 +8,13 @@ use clap::Args;
 
 use super::{NoLock, Usage, images};
 use crate::build;
-use crate::epoch::Epoch;
 use crate::overlay::Overlay;
 use crate::plan::Plan;
 use crate::progress::Progress;
 use crate::recipe::project::{Mistakes, Project};
-use crate::rootfs::entry::Kind;
-use crate::rootfs::materialise::materialise;
-use crate::rootfs::tree::{Tree, Workshop};
-use crate::rootfs::{Rootfs, scan};
-use crate::sandbox::{Layered, Namespace, Sandbox};
+use crate::rootfs::copy::Copy;
+use crate::rootfs::tree::Workshop;
+use crate::sandbox::{Namespace, Sandbox};
 use crate::store::Store;
 
 /// Look around in a throw-away copy of an image's root file system, or run one command in it.
@@ -92,6 +89,7 @@ impl Shell {
             (None, Some(tree)) => (folder.join(tree).canonicalize().with_context(|| tree.display().to_string())?, None),
             (None, None) => anyhow::bail!("there is neither an image nor a tree to look into"),
         };
+        let rootfs = rootfs.as_ref().map(|(tree, rootfs)| (tree, rootfs));
         let copy = Copy::of(namespace, &tree, scratch.path(), rootfs)?;
         let mut sandbox = Sandbox::new(namespace, copy.root()).env("TERM", terminal());
         for Bind { from, to } in lent {
@@ -140,43 +138,6 @@ fn plan(project: &Project, image: &str) -> anyhow::Result<Plan> {
     let overlays = recipe.overlays.iter().map(|name| Overlay::load(&project.overlay(name)).map_err(Mistakes));
     let overlays = overlays.collect::<Result<Vec<_>, _>>()?;
     Ok(Plan::new(recipe, lock, overlays)?)
-}
-
-/// What the shell sees, and may change.
-enum Copy {
-    /// An overlayfs: made in no time.
-    Layered(Layered),
-    /// File by file, where there is no overlayfs.
-    Copied(PathBuf),
-}
-
-impl Copy {
-    /// Of the directory `tree`, in `scratch`; of a root file system, with what sealing and overlays made of the tree.
-    fn of(namespace: Namespace, tree: &Path, scratch: &Path, rootfs: Option<(Tree, Rootfs)>) -> anyhow::Result<Self> {
-        if let Ok(layered) = Layered::over(namespace, tree, scratch) {
-            if let Some((tree, rootfs)) = rootfs {
-                materialise(&rootfs, &tree.entries, layered.root())?;
-            }
-            return Ok(Self::Layered(layered));
-        }
-        let root = scratch.join("copy");
-        std::fs::create_dir(&root).with_context(|| format!("cannot make {}", root.display()))?;
-        let rootfs = match rootfs {
-            Some((_, rootfs)) => rootfs,
-            None => Rootfs::new(scan::walk(tree)?, Epoch(0)),
-        };
-        let nothing = rootfs.entries().get("").filter(|entry| entry.kind == Kind::Directory).cloned();
-        let nothing = nothing.map(|entry| (String::new(), crate::rootfs::entry::Entry { mode: 0o700, ..entry }));
-        materialise(&rootfs, &nothing.into_iter().collect(), &root)?;
-        Ok(Self::Copied(root))
-    }
-
-    fn root(&self) -> &Path {
-        match self {
-            Self::Layered(layered) => layered.root(),
-            Self::Copied(root) => root,
-        }
-    }
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@
 
 pub mod accounts;
 pub mod configure;
+pub mod copy;
 pub mod diff;
 pub mod entry;
 pub mod inside;
