@@ -14,6 +14,7 @@
 
 mod apply;
 pub mod file;
+pub mod jails;
 mod load;
 
 use std::collections::BTreeMap;
