@@ -12,7 +12,7 @@
 //! |---|---|
 //! | 7 | `command`: one file a verb |
 //! | 6 | `build`: the whole product on one screen; offline by signature |
-//! | 5 | `plan`: recipe + lock + overlays, all pinned |
+//! | 5 | `plan`: recipe + lock + overlays, all pinned; `verify`: what is claimed of an image, and what shows it |
 //! | 4 | `overlay`, `lock`, `image` |
 //! | 3 | `recipe`, `rootfs`, `mirror`: the only one that asks an archive over the network |
 //! | 2 | `debian`: formats; `store`: the only cache; `sandbox`: the only one that starts a process |
@@ -23,6 +23,7 @@ pub mod command;
 
 pub mod build;
 pub mod plan;
+pub mod verify;
 
 pub mod image;
 pub mod lock;
