@@ -4,6 +4,7 @@
 //! long, the [`Progress`]. Results go to standard output, everything said about them to standard error. Exit codes: 0 done,
 //! 1 failed, 2 used wrongly; of `shell`, that of the command.
 
+mod audit;
 mod build;
 mod bundle;
 mod check;
@@ -75,6 +76,7 @@ enum Verb {
     Lock(lock::Lock),
     Fetch(fetch::Fetch),
     Build(build::Build),
+    Audit(audit::Audit),
     Export(export::Export),
     Bundle(bundle::Bundle),
     Shell(shell::Shell),
@@ -133,6 +135,7 @@ impl Cli {
             Verb::Lock(verb) => verb.run(&project()?, &progress(), out),
             Verb::Fetch(verb) => verb.run(&project()?, &progress(), out),
             Verb::Build(verb) => verb.run(&project()?, &progress(), out),
+            Verb::Audit(verb) => verb.run(&folder, &progress(), out),
             Verb::Export(verb) => verb.run(&project()?, &progress(), out),
             Verb::Bundle(verb) => verb.run(&folder, out),
             Verb::Shell(verb) => verb.run(&folder, &progress()),
@@ -238,7 +241,9 @@ fn is_full(error: &anyhow::Error) -> bool {
 /// Whether it was asked for something that cannot mean anything.
 fn is_wrong_use(error: &anyhow::Error) -> bool {
     let of_mirror = error.downcast_ref::<MirrorError>();
-    error.is::<Usage>() || matches!(of_mirror, Some(MirrorError::NotAnAddress(_) | MirrorError::TooManyMirrors(_)))
+    error.is::<Usage>()
+        || error.is::<crate::verify::UnknownCheck>()
+        || matches!(of_mirror, Some(MirrorError::NotAnAddress(_) | MirrorError::TooManyMirrors(_)))
 }
 
 /// Whether the other end of standard output is gone.

@@ -5,9 +5,9 @@ use std::io::Write;
 use clap::{Args, ValueEnum};
 
 use super::print_json;
-use crate::{overlay, recipe};
+use crate::{overlay, recipe, verify};
 
-/// Print the JSON schema of the files that people write, for editors.
+/// Print the JSON schema of the files that people write, for editors, and of what `audit` prints.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Example:\n  goldsmith schema > recipes/schema.json   # then `#:schema ./schema.json` atop a recipe"
@@ -25,6 +25,8 @@ enum Which {
     Recipe,
     /// overlays/NAME/overlay.toml
     Overlay,
+    /// What `goldsmith audit --json` prints.
+    Audit,
 }
 
 impl Schema {
@@ -32,6 +34,7 @@ impl Schema {
         match self.file {
             Which::Recipe => print_json(out, &recipe::file::schema()),
             Which::Overlay => print_json(out, &overlay::file::schema()),
+            Which::Audit => print_json(out, &verify::report::schema()),
         }
     }
 }

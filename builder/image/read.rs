@@ -1,20 +1,36 @@
-//! An OCI image layout as the [`Listing`] of what it unpacks to, all of it verified.
+//! An OCI image layout as what it unpacks to, all of it verified: a [`Listing`], or the whole [`Rootfs`].
+//!
+//! ```text
+//! index.json ─▶ manifest ─▶ config: diff_ids
+//!                   └─▶ layers ─▶ uncompress ─▶ tar ─▶ laid over each other
+//! ```
 //!
 //! Knows nothing of how Goldsmith writes images: it follows the digests from the index down, hashes every blob before and
 //! after it is uncompressed, and lays the layers over each other. So it can say of an image from anywhere whether it is
-//! the root file system that a lock names.
+//! the root file system that a lock names, and what is in the bytes that ship.
+//!
+//! Layers are read beside each other, one on each processor: what takes long is hashing and uncompressing.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use ocipkg::image::{Image, OciDir};
 use ocipkg::oci_spec::image::{Descriptor, ImageConfiguration, MediaType};
 
 use crate::digest::{Digest, Hashing};
+use crate::epoch::Epoch;
 use crate::image::compress::Compression;
-use crate::image::tar::read_listing;
-use crate::rootfs::listing::Listing;
+use crate::image::tar::{read_contents, read_listing};
+use crate::rootfs::Rootfs;
+use crate::rootfs::entry::{Content, Entry, Kind, Origin};
+use crate::rootfs::listing::{Listing, Node};
+
+/// Bytes by what they are.
+type Contents = BTreeMap<Digest, Arc<[u8]>>;
 
 /// Reads the one image of the layout in this directory.
 ///
@@ -22,6 +38,39 @@ use crate::rootfs::listing::Listing;
 /// If it can't be read; if a blob is not what its digest or `diff_id` says; if its layers are in a format that is not
 /// known, or delete files of each other (whiteouts), which Goldsmith's never do.
 pub fn listing(layout: &Path) -> io::Result<Listing> {
+    Ok(layers(layout, false)?.0)
+}
+
+/// Reads the one image of the layout in this directory, with the bytes of its files: the root file system that whoever
+/// gets the image has. Its epoch is the latest time in it; who brought a path is not known any more.
+///
+/// # Errors
+/// As [`listing`]; if there are device nodes in it, which have no place in an image.
+pub fn rootfs(layout: &Path) -> io::Result<Rootfs> {
+    let (listing, contents) = layers(layout, true)?;
+    let mut entries = BTreeMap::new();
+    for (path, line) in listing.lines() {
+        let kind = match &line.node {
+            Node::Directory => Kind::Directory,
+            Node::Symlink(target) => Kind::Symlink(target.clone()),
+            Node::Hardlink(target) => Kind::Hardlink(target.clone()),
+            Node::Fifo => Kind::Fifo,
+            Node::File { size, digest } => {
+                let bytes = contents.get(digest).ok_or_else(|| damaged(format!("the file {path}")))?;
+                Kind::File { size: *size, digest: *digest, content: Content::Bytes(bytes.clone()) }
+            }
+            Node::Device { .. } => return Err(io::Error::other(format!("the image holds a device node: {path}"))),
+        };
+        let (mode, uid, gid, mtime) = (line.mode, line.uid, line.gid, line.mtime);
+        let entry = Entry { kind, mode, uid, gid, mtime, xattrs: line.xattrs.clone(), origin: Origin::Generated };
+        entries.insert(path.clone(), entry);
+    }
+    let latest = entries.values().map(|entry: &Entry| entry.mtime).max().unwrap_or_default();
+    Ok(Rootfs::new(entries, Epoch(latest)))
+}
+
+/// All layers, laid over each other; and the bytes of their files, if they are wanted.
+fn layers(layout: &Path, wanted: bool) -> io::Result<(Listing, Contents)> {
     let mut image = OciDir::new(layout).map_err(other)?;
     let manifest = image.get_manifest().map_err(other)?;
     let config = image.get_blob(manifest.config().digest()).map_err(other)?;
@@ -32,18 +81,39 @@ pub fn listing(layout: &Path) -> io::Result<Listing> {
     if config.rootfs().diff_ids().len() != manifest.layers().len() {
         return Err(io::Error::other("the image's configuration and its manifest name different numbers of layers"));
     }
-    let mut listing = Listing::default();
-    for (layer, diff_id) in manifest.layers().iter().zip(config.rootfs().diff_ids()) {
-        listing.lay(self::layer(layout, layer, diff_id)?);
+    let work: Vec<_> = manifest.layers().iter().zip(config.rootfs().diff_ids()).collect();
+    let (next, done) = (AtomicUsize::new(0), Mutex::new(BTreeMap::new()));
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(work.len());
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while let Some((index, (descriptor, diff_id))) = take(&next, &work) {
+                    let read = layer(layout, descriptor, diff_id, wanted);
+                    done.lock().unwrap_or_else(PoisonError::into_inner).insert(index, read);
+                }
+            });
+        }
+    });
+    let (mut listing, mut contents) = (Listing::default(), Contents::new());
+    for (_, read) in done.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        let (above, bytes) = read?;
+        listing.lay(above);
+        contents.extend(bytes);
     }
     let whiteout = listing.lines().keys().find(|path| path.split('/').any(|name| name.starts_with(".wh.")));
     match whiteout {
         Some(path) => Err(io::Error::other(format!("the image deletes files of its own layers: {path}"))),
-        None => Ok(listing),
+        None => Ok((listing, contents)),
     }
 }
 
-fn layer(layout: &Path, layer: &Descriptor, diff_id: &str) -> io::Result<Listing> {
+/// The next of `work` that nobody has taken yet.
+fn take<'a, T>(next: &AtomicUsize, work: &'a [T]) -> Option<(usize, &'a T)> {
+    let index = next.fetch_add(1, Ordering::Relaxed);
+    Some((index, work.get(index)?))
+}
+
+fn layer(layout: &Path, layer: &Descriptor, diff_id: &str, wanted: bool) -> io::Result<(Listing, Contents)> {
     let compression = match layer.media_type() {
         MediaType::ImageLayerZstd => Compression::Zstd,
         MediaType::ImageLayerGzip => Compression::Gzip,
@@ -54,9 +124,13 @@ fn layer(layout: &Path, layer: &Descriptor, diff_id: &str) -> io::Result<Listing
     let expected = digest(layer)?;
     let blob = File::open(layout.join("blobs/sha256").join(expected.hex()))?;
     let mut blob = Tee { from: blob, to: Hashing::new(io::sink()) };
+    let mut contents = Contents::new();
     let (listing, found) = {
         let mut archive = Tee { from: compression.decompress(&mut blob)?, to: Hashing::new(io::sink()) };
-        let listing = read_listing(&mut archive)?;
+        let listing = match wanted {
+            true => read_contents(&mut archive, &mut contents)?,
+            false => read_listing(&mut archive)?,
+        };
         io::copy(&mut archive, &mut io::sink())?; // an archive may end before its bytes do
         (listing, archive.to.finish().1)
     };
@@ -65,7 +139,7 @@ fn layer(layout: &Path, layer: &Descriptor, diff_id: &str) -> io::Result<Listing
     if (blob, size) != (expected, layer.size()) || found.to_string() != diff_id {
         return Err(damaged(format!("the layer {expected}")));
     }
-    Ok(listing)
+    Ok((listing, contents))
 }
 
 fn digest(descriptor: &Descriptor) -> io::Result<Digest> {

@@ -19,7 +19,7 @@
 mod pax;
 mod read;
 
-pub use read::read_listing;
+pub use read::{read_contents, read_listing};
 
 use std::collections::BTreeSet;
 use std::fs::File;

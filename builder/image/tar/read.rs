@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Read};
+use std::sync::Arc;
 
 use tar::{Archive, EntryType, Header};
 
@@ -19,6 +20,32 @@ use crate::rootfs::listing::{Line, Listing, Node};
 /// Whatever reading gives; an archive that is malformed or truncated; names that are not UTF-8 or lead upwards; hard
 /// links to nowhere; types of entries that no root file system has. The message names the path.
 pub fn read_listing(archive: impl Read) -> io::Result<Listing> {
+    read(archive, &mut |_, content| Digest::of_reader(content))
+}
+
+/// As [`read_listing`], and adds the bytes of every file to `contents`, by what they are.
+///
+/// # Errors
+/// As [`read_listing`].
+pub fn read_contents(archive: impl Read, contents: &mut BTreeMap<Digest, Arc<[u8]>>) -> io::Result<Listing> {
+    read(archive, &mut |size, content| {
+        // The header's word is no reason to ask for more memory than there are bytes.
+        let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0).min(LARGE));
+        content.read_to_end(&mut bytes)?;
+        let digest = Digest::of(&bytes);
+        let size = bytes.len() as u64;
+        contents.entry(digest).or_insert_with(|| bytes.into());
+        Ok((digest, size))
+    })
+}
+
+/// How many bytes are reserved at once for a file that is read.
+const LARGE: usize = 16 << 20;
+
+/// What is done with the bytes of a file, of which the header says how many there are: their digest and their number.
+type Take<'a> = dyn FnMut(u64, &mut dyn Read) -> io::Result<(Digest, u64)> + 'a;
+
+fn read(archive: impl Read, take: &mut Take<'_>) -> io::Result<Listing> {
     let mut inodes: Vec<Line> = Vec::new();
     let mut names: BTreeMap<String, usize> = BTreeMap::new();
     let mut extension = Extension::default();
@@ -40,7 +67,11 @@ pub fn read_listing(archive: impl Read) -> io::Result<Listing> {
                 names.insert(path, inode);
             }
             _ => {
-                let (path, line) = std::mem::take(&mut extension).line(&header, &mut entry)?;
+                let (path, line) = std::mem::take(&mut extension).line(
+                    &header,
+                    &mut |content| take(header.size().unwrap_or(0), content),
+                    &mut entry,
+                )?;
                 names.insert(path, inodes.len());
                 inodes.push(line);
             }
@@ -58,6 +89,9 @@ pub fn read_listing(archive: impl Read) -> io::Result<Listing> {
     }
     Ok(Listing::new(lines))
 }
+
+/// Reads the bytes of one file to their end.
+type Hash<'a> = dyn FnMut(&mut dyn Read) -> io::Result<(Digest, u64)> + 'a;
 
 /// What the entries before an entry say about it.
 #[derive(Default)]
@@ -93,7 +127,7 @@ impl Extension {
         Ok(())
     }
 
-    fn line(self, header: &Header, content: impl Read) -> io::Result<(String, Line)> {
+    fn line(self, header: &Header, take: &mut Hash<'_>, content: &mut dyn Read) -> io::Result<(String, Line)> {
         let name = self.path.unwrap_or_else(|| header.path_bytes().into_owned());
         let is_directory = name.ends_with(b"/");
         let path = place(name)?;
@@ -107,7 +141,7 @@ impl Extension {
             EntryType::Directory => Node::Directory,
             EntryType::Regular if is_directory => Node::Directory, // as before ustar
             EntryType::Regular | EntryType::Continuous => {
-                let (digest, size) = Digest::of_reader(content).map_err(about)?;
+                let (digest, size) = take(content).map_err(about)?;
                 if self.size.is_some_and(|said| said != size) {
                     return Err(about(invalid("only the pax record knows how long it is; such archives are not read")));
                 }

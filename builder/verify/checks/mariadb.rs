@@ -1,0 +1,101 @@
+//! MariaDB: whom it listens to, and what a query can reach.
+
+use super::super::audited::Audited;
+use super::super::check::{Check, Finding, Severity};
+use super::super::effective::ini::{self, Dialect, Setting};
+use super::super::want::Want;
+
+/// One row: settings of the server with what is wanted of them.
+macro_rules! row {
+    ($id:literal, $title:literal, $why:literal, $source:literal, $severity:ident, $($key:literal => $want:expr),+) => {
+        Check {
+            id: $id,
+            title: $title,
+            why: $why,
+            source: $source,
+            severity: Severity::$severity,
+            applies: installed,
+            run: |image| judge(image, &[$(($key, $want)),+]),
+        }
+    };
+}
+
+const ON: Want = Want::OneOf(&["on", "1", "yes", "true"]);
+const OFF: Want = Want::OneOf(&["off", "0", "no", "false"]);
+
+pub(super) const CHECKS: &[Check] = &[
+    row!("mariadb-listens", "it listens to itself only, until its instance is told whom to serve", "the next mistake in a firewall would open it",
+        "CIS MariaDB 10.6; mariadbd(8) bind-address", High, "bind_address" => Want::OneOf(&["127.0.0.1", "localhost", "::1", "127.0.0.1,::1"])),
+    row!("mariadb-tls", "who comes over the network comes over TLS, 1.2 or later", "queries and passwords would be read on the way",
+        "CIS MariaDB 10.6 section 8; mariadb.com: require_secure_transport", High,
+        "require_secure_transport" => ON, "tls_version" => Want::Only(&["TLSv1.2", "TLSv1.3"])),
+    row!("mariadb-files", "queries read and write tables, not files", "one injected query would read the machine's files",
+        "dev-sec mysql-baseline; CIS MariaDB 10.6 4.6", High,
+        "local_infile" => OFF, "secure_file_priv" => Want::Set),
+    row!("mariadb-links", "tables are no links to other files", "a table could be a file of root's", "CIS MariaDB 10.6 4.5", Medium, "symbolic_links" => OFF),
+    row!("mariadb-names", "grants name addresses, not names", "a name is asked of the network at each login, and can be forged",
+        "dev-sec mysql-baseline; mariadbd skip-name-resolve", Medium, "skip_name_resolve" => ON),
+    row!("mariadb-failures", "failed logins are logged", "fail2ban sees nothing otherwise", "mariadb.com: log_warnings", High, "log_warnings" => Want::AtLeast(2)),
+    row!("mariadb-guessing", "a host that only ever fails is shut out", "guessing costs nothing otherwise", "CIS MariaDB 10.6; mariadb.com: max_connect_errors", Low,
+        "max_connect_errors" => Want::Within(1, 100)),
+    Check {
+        id: "mariadb-grants",
+        title: "accounts count: it is not told to ignore them",
+        why: "with skip-grant-tables everybody is root",
+        source: "CIS MariaDB 10.6 4.7; dev-sec mysql-conf-08",
+        severity: Severity::High,
+        applies: installed,
+        run: grants,
+    },
+    Check {
+        id: "mariadb-user",
+        title: "it runs as an account of its own",
+        why: "a hole in it would be root's",
+        source: "CIS MariaDB 10.6 1.2; systemd.exec(5)",
+        severity: Severity::High,
+        applies: installed,
+        run: |image| judge(image, &[("user", Want::Is("mysql"))]),
+    },
+];
+
+fn installed(image: &Audited<'_>) -> bool {
+    image.has("usr/sbin/mariadbd")
+}
+
+/// The groups that MariaDB's server reads.
+const GROUPS: [&str; 7] = ["mysqld", "server", "mysqld-11.8", "mariadb", "mariadbd", "mariadb-11.8", "client-server"];
+
+/// `my.cnf` with what it includes, in order.
+fn settings(image: &Audited<'_>) -> Vec<Setting> {
+    let mut settings = Vec::new();
+    read(image, "etc/mysql/my.cnf", &mut settings, 0);
+    settings
+}
+
+fn read(image: &Audited<'_>, path: &str, settings: &mut Vec<Setting>, depth: usize) {
+    let Some(text) = image.text(path).filter(|_| depth < 8) else { return };
+    for line in text.lines() {
+        if let Some(folder) = line.trim().strip_prefix("!includedir") {
+            let folder = folder.trim().trim_matches('/');
+            for (path, _) in image.texts(folder, ".cnf") {
+                read(image, &path, settings, depth + 1);
+            }
+        } else if let Some(file) = line.trim().strip_prefix("!include") {
+            read(image, file.trim().trim_start_matches('/'), settings, depth + 1);
+        }
+    }
+    settings.extend(ini::parse(&text, Dialect::MyCnf).into_iter().filter(|setting| !setting.key.starts_with('!')));
+}
+
+fn judge(image: &Audited<'_>, wanted: &[(&str, Want)]) -> Vec<Finding> {
+    let settings = settings(image);
+    let place = "etc/mysql/mariadb.conf.d/60-goldsmith.cnf, [mariadbd]";
+    wanted.iter().filter_map(|(key, want)| want.judge(key, ini::last(&settings, &GROUPS, key), place)).collect()
+}
+
+fn grants(image: &Audited<'_>) -> Vec<Finding> {
+    let settings = settings(image);
+    let on = |key: &str| ini::last(&settings, &GROUPS, key).is_some_and(|value| !OFF.accepts(value));
+    let loose = ["skip_grant_tables", "old_passwords", "allow_suspicious_udfs"].into_iter().filter(|key| on(key));
+    loose.map(|key| Finding::new(key, "on", "off", "take it out of etc/mysql")).collect()
+}
