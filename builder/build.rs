@@ -23,6 +23,7 @@ use crate::rootfs::listing::Listing;
 use crate::rootfs::seal::seal;
 use crate::rootfs::tree::{Tree, TreeError, Workshop};
 use crate::store::{Store, StoreError};
+use crate::verify::proof::{self, ProofError, Subject};
 
 /// Builds what `plan` says into the directory `out`, and holds it to what its lock is known to give.
 ///
@@ -33,9 +34,12 @@ pub fn build(plan: &Plan, workshop: &Workshop, out: &Path) -> Result<Built, Buil
     if let Some(built) = Built::still_there(plan, out) {
         return Ok(built);
     }
-    let rootfs = rootfs(plan, workshop)?;
+    let tree = workshop.tree(&plan.ingredients())?;
+    let rootfs = sealed(plan, tree.clone(), &workshop.progress)?;
     let listing = Listing::of(&rootfs);
     hold(plan, "rootfs", listing.digest(), || changes(plan, &listing, &workshop.store))?;
+    let (image, fail2ban) = (plan.recipe.name.as_str(), &plan.recipe.fail2ban);
+    proof::prove(&Subject { image, rootfs: &rootfs, digest: listing.digest(), tree: &tree, fail2ban }, workshop)?;
 
     let step = workshop.progress.step("image", Total::Unknown);
     let jobs = NonZeroUsize::new(workshop.jobs).unwrap_or(NonZeroUsize::MIN);
@@ -45,7 +49,7 @@ pub fn build(plan: &Plan, workshop: &Workshop, out: &Path) -> Result<Built, Buil
     step.done(&format!("{} layers, {}", image.layers.len(), bytes(image.size)));
 
     let built = Built {
-        made_by: plan.made_by(),
+        made_by: made_by(plan),
         rootfs: workshop.store.put(listing.to_string().as_bytes())?.digest,
         oci: image.manifest,
         paths: rootfs.entries().len(),
@@ -83,7 +87,7 @@ pub fn sealed(plan: &Plan, tree: Tree, progress: &Progress) -> Result<Rootfs, Bu
 /// What a build gave. Written beside it, so that the next one sees that there is nothing to do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Built {
-    /// Of the plan, and of the code that built it.
+    /// Of the plan, of the code that built it, and of what was proved.
     made_by: Digest,
     /// Of the listing: the identity of the root file system.
     pub rootfs: Digest,
@@ -113,7 +117,7 @@ impl Built {
         let built: Self = serde_json::from_slice(&fs::read(out.join(RECORD)).ok()?).ok()?;
         let there =
             |(path, size): (&PathBuf, &u64)| fs::metadata(out.join(path)).is_ok_and(|metadata| metadata.len() == *size);
-        (built.made_by == plan.made_by() && built.files.iter().all(there)).then_some(built)
+        (built.made_by == made_by(plan) && built.files.iter().all(there)).then_some(built)
     }
 
     /// Whether any build left an image in `out`.
@@ -131,6 +135,11 @@ impl Built {
         fs::write(out.join(RECORD), record).map_err(failed)?;
         Ok(self)
     }
+}
+
+/// Of the plan, the code that builds it, and what is proved of it: if all are the same, there is nothing to do.
+fn made_by(plan: &Plan) -> Digest {
+    Digest::of(format!("{} {}", plan.made_by(), proof::claims(&plan.recipe.fail2ban)).as_bytes())
 }
 
 /// What was built, for the next build.
@@ -197,6 +206,9 @@ pub enum BuildError {
         /// Which, and why.
         cause: io::Error,
     },
+    /// The image's own programs say otherwise than its recipe.
+    #[error(transparent)]
+    Proof(#[from] ProofError),
     /// The image could not be written.
     #[error(transparent)]
     Write(#[from] WriteError),

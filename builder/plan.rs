@@ -6,7 +6,7 @@ use crate::digest::Digest;
 use crate::image::layers;
 use crate::image::oci::Definition;
 use crate::lock::file::Lock;
-use crate::overlay::Overlay;
+use crate::overlay::{self, Overlay};
 use crate::recipe::{Compression, Recipe};
 use crate::rootfs::accounts::Accounts;
 use crate::rootfs::tree::Ingredients;
@@ -19,7 +19,7 @@ pub struct Plan {
     pub recipe: Recipe,
     /// The answer.
     pub lock: Lock,
-    /// In the order in which they are laid.
+    /// In the order in which they are laid; the last one is computed from the recipe.
     pub overlays: Vec<Overlay>,
 }
 
@@ -43,6 +43,8 @@ impl Plan {
         if lock.wish != recipe.wish_digest() {
             return Err(PlanError::Stale(recipe.name));
         }
+        let computed = overlay::computed::of(&recipe);
+        let overlays = overlays.into_iter().chain([computed]).collect();
         Ok(Self { recipe, lock, overlays })
     }
 

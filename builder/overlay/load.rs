@@ -303,7 +303,7 @@ fn opens_with_comment(bytes: &[u8]) -> bool {
 }
 
 /// The digest of all that an overlay does to an image: one line a path, in order.
-fn digest(
+pub(super) fn digest(
     entries: &BTreeMap<String, Laid>,
     remove: &BTreeMap<String, String>,
     change: &BTreeMap<String, Change>,

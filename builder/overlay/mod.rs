@@ -13,6 +13,7 @@
 //! order of things come from these files alone, never from umask, times or the folder's order.
 
 mod apply;
+pub mod computed;
 pub mod file;
 pub mod jails;
 mod load;

@@ -148,7 +148,7 @@ const NO_NF_TABLES: [&str; 3] = ["rule set generation id", "Operation not suppor
 /// Whatever is not proved, all of it; or programs cannot be run here.
 pub fn prove(subject: &Subject<'_>, workshop: &Workshop) -> Result<usize, ProofError> {
     let trials = trials(subject)?;
-    let key = key(subject);
+    let key = Digest::of(format!("{} {}", subject.digest, claims(subject.fail2ban)).as_bytes());
     if workshop.store.record("proof", key)?.is_some() {
         workshop.progress.verbose(&format!("prove: {} was proved before", subject.image));
         return Ok(trials.len());
@@ -178,12 +178,11 @@ pub fn prove(subject: &Subject<'_>, workshop: &Workshop) -> Result<usize, ProofE
     Ok(trials.len())
 }
 
-/// What names a proof that was made: the root file system, the claims, and the code that proves them.
-fn key(subject: &Subject<'_>) -> Digest {
+/// Of what `fail2ban` claims, and of the code that proves it and all else.
+pub fn claims(fail2ban: &Fail2ban) -> Digest {
     // Plain structs of strings, numbers, maps and lists: writing them cannot fail.
-    let claims = serde_json::to_vec(subject.fail2ban).unwrap_or_default();
-    let text = format!("{} {} {}", subject.digest, Digest::of(&claims), Digest::of(MADE_BY.concat().as_bytes()));
-    Digest::of(text.as_bytes())
+    let claims = serde_json::to_vec(fail2ban).unwrap_or_default();
+    Digest::of(format!("{} {}", Digest::of(&claims), Digest::of(MADE_BY.concat().as_bytes())).as_bytes())
 }
 
 /// All trials that apply.
