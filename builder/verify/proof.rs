@@ -30,11 +30,12 @@ use crate::store::StoreError;
 pub use table::{PROOFS, Proof};
 
 /// The sources that decide what is proved: another version of them proves again.
-const MADE_BY: [&str; 6] = [
+const MADE_BY: [&str; 7] = [
     include_str!("proof.rs"),
     include_str!("proof/table.rs"),
     include_str!("proof/jails.rs"),
     include_str!("proof/apache.sh"),
+    include_str!("proof/cloud-init.sh"),
     include_str!("proof/units.sh"),
     include_str!("proof/bans.sh"),
 ];

@@ -37,9 +37,7 @@ pub const PROOFS: &[Proof] = &[
         proves: "cloud-init's configuration fits its schema",
         needs: &["usr/bin/cloud-init", "etc/cloud/cloud.cfg.d/99-goldsmith.cfg"],
         from: "overlays/base/root/etc/cloud/cloud.cfg.d/99-goldsmith.cfg",
-        // It checks user-data, whose first line says what it is.
-        script: "{ echo '#cloud-config'; cat /etc/cloud/cloud.cfg.d/99-goldsmith.cfg; } > /tmp/cloud.cfg\n\
-                 cloud-init schema --config-file /tmp/cloud.cfg",
+        script: include_str!("cloud-init.sh"),
         judge: Judge::Succeeds,
     },
     Proof {

@@ -1,0 +1,9 @@
+# The schema is that of user-data, whose first line says what it is; what only the system's own files may say is not in it.
+python3 -c '
+import json, yaml
+configuration = yaml.safe_load(open("/etc/cloud/cloud.cfg.d/99-goldsmith.cfg"))
+for key in ("allow_userdata", "datasource", "datasource_list", "system_info", "vendor_data", "vendor_data2"):
+    configuration.pop(key, None)
+open("/tmp/cloud.cfg", "w").write("#cloud-config\n" + json.dumps(configuration))
+'
+cloud-init schema --config-file /tmp/cloud.cfg 2>&1
