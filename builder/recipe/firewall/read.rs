@@ -15,7 +15,7 @@ use crate::recipe::source::is_name;
 /// iptables' multiport takes so many; a range counts twice.
 const MOST_PORTS: usize = 15;
 
-/// The kernel counts at most so many a second (`XT_HASHLIMIT_SCALE_v2`).
+/// iptables takes no bucket that holds more (`XT_HASHLIMIT_BURST_MAX`).
 const FASTEST: u32 = 1_000_000;
 
 /// Ports on which databases and caches answer, most of them whoever asks.
@@ -116,7 +116,7 @@ impl Reader<'_> {
         let wrong = match rate {
             None => format!("`{}` is not a rate", written.get_ref()),
             Some(Rate { count: 0, .. }) => format!("`{}` lets nobody in", written.get_ref()),
-            Some(rate) if rate.count / rate.seconds() > FASTEST => {
+            Some(rate) if rate.count > FASTEST => {
                 format!("`{}` is faster than the kernel counts", written.get_ref())
             }
             Some(_) => return rate,

@@ -99,7 +99,7 @@ fn a_source_is_written_so_that_it_opens_no_more_than_it_says() {
     assert_eq!(with("[\"anywhere\"]").1, "write `from = \"anywhere\"`, without a list");
     assert_eq!(with("[]").0, "5:8: error: `from` is an empty list, which is nobody");
     let number = firewall(&rule("one", "ports = [22]\nfrom = 7")).unwrap_err();
-    assert_eq!(number[0], "5:8: error: `from` must be a string or a list, and this is a whole number");
+    assert_eq!(number[1], "5:8: error: `from` must be a string or a list, and this is a whole number");
     assert_eq!(
         with("[\"10.0.0.1/8\"]"),
         (
