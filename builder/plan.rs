@@ -6,7 +6,7 @@ use crate::digest::Digest;
 use crate::image::layers;
 use crate::image::oci::Definition;
 use crate::lock::file::Lock;
-use crate::overlay::{self, Overlay};
+use crate::overlay::{Overlay, computed};
 use crate::recipe::{Compression, Recipe};
 use crate::rootfs::accounts::Accounts;
 use crate::rootfs::tree::Ingredients;
@@ -19,7 +19,7 @@ pub struct Plan {
     pub recipe: Recipe,
     /// The answer.
     pub lock: Lock,
-    /// In the order in which they are laid; the last one is computed from the recipe.
+    /// In the order in which they are laid.
     pub overlays: Vec<Overlay>,
 }
 
@@ -35,16 +35,18 @@ pub enum PlanError {
 }
 
 impl Plan {
-    /// Puts the three together.
+    /// Puts the three together; what the recipe itself says about files is laid last, as one overlay more.
     ///
     /// # Errors
     /// The lock is the answer to another wish.
-    pub fn new(recipe: Recipe, lock: Lock, overlays: Vec<Overlay>) -> Result<Self, PlanError> {
+    pub fn new(recipe: Recipe, lock: Lock, mut overlays: Vec<Overlay>) -> Result<Self, PlanError> {
         if lock.wish != recipe.wish_digest() {
             return Err(PlanError::Stale(recipe.name));
         }
-        let computed = overlay::computed::of(&recipe);
-        let overlays = overlays.into_iter().chain([computed]).collect();
+        let computed = computed::of(&recipe);
+        if !computed.entries.is_empty() {
+            overlays.push(computed);
+        }
         Ok(Self { recipe, lock, overlays })
     }
 

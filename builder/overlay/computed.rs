@@ -1,34 +1,129 @@
-//! The last overlay of every image: the files that are computed from its recipe.
+//! The files of an image that are computed from its recipe: an overlay like the others, laid after them.
 //!
-//! Each comes from a pure function of the recipe, named after what it makes ([`super::jails`]). They are laid after all
-//! overlays that people wrote, and are part of the plan's digest like those.
+//! ```text
+//! [firewall] ──firewall::rules──▶ etc/iptables/rules.v4, rules.v6
+//! [fail2ban] ──jails::jails───▶ etc/fail2ban/…
+//! name, peers, destinations ────▶ usr/lib/goldsmith/image.json       what the image declares of itself, for its units
+//! ```
+//!
+//! Each comes from a named pure function, and its digest is part of the plan's.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use serde::Serialize;
+
+use super::firewall::{self, Family};
+use super::jails::jails;
 use super::{Laid, LaidKind, Overlay, load};
 use crate::digest::Digest;
 use crate::recipe::Recipe;
+use crate::recipe::firewall::{Firewall, Ports, Protocol};
 
-/// The files that `recipe` computes, as an overlay named `recipe`.
+/// A file: its path, mode, text, and why it is there.
+type File = (String, u32, String, &'static str);
+
+/// What `recipe` says about files, as files. An overlay without entries: it says nothing.
 pub fn of(recipe: &Recipe) -> Overlay {
-    let mut entries = BTreeMap::new();
-    for (path, text) in super::jails::jails(&recipe.fail2ban) {
-        entries.insert(path, file(&text, 0o644));
+    let mut files: Vec<File> = Vec::new();
+    if let Some(wall) = &recipe.firewall {
+        let why = "from [firewall]; which ports are open to whom helps an intruder, so only root reads it";
+        files.push(("etc/iptables/rules.v4".to_owned(), 0o600, firewall::rules(wall, Family::V4), why));
+        files.push(("etc/iptables/rules.v6".to_owned(), 0o600, firewall::rules(wall, Family::V6), why));
+        let why = "what the image declares of itself: its units open no hole that is not declared here";
+        files.push(("usr/lib/goldsmith/image.json".to_owned(), 0o644, declaration(&recipe.name, wall), why));
     }
+    let why = "from [fail2ban]; opens with the reasons itself";
+    files.extend(jails(&recipe.fail2ban).into_iter().map(|(path, text)| (path, 0o644, text, why)));
+    let entries: BTreeMap<String, Laid> = files.into_iter().map(laid).collect();
     Overlay {
         name: "recipe".to_owned(),
-        description: "What is computed from the recipe".to_owned(),
+        description: format!("what recipes/{}.toml says about files", recipe.name),
         requires: BTreeMap::new(),
         digest: load::digest(&entries, &BTreeMap::new(), &BTreeMap::new()),
         entries,
         remove: BTreeMap::new(),
         change: BTreeMap::new(),
-        warnings: vec![],
+        warnings: Vec::new(),
     }
 }
 
-/// A file of root's.
-fn file(text: &str, mode: u32) -> Laid {
-    let kind = LaidKind::File { bytes: text.as_bytes().into(), digest: Digest::of(text.as_bytes()) };
-    Laid { kind, mode, owner: "root".to_owned(), group: "root".to_owned(), why: String::new() }
+fn laid((path, mode, text, why): File) -> (String, Laid) {
+    let kind = LaidKind::File { digest: Digest::of(text.as_bytes()), bytes: text.into_bytes().into() };
+    let root = || "root".to_owned();
+    (path, Laid { kind, mode, owner: root(), group: root(), why: why.to_owned() })
+}
+
+/// `image.json`: `{"name":"db","peers":{"api":{"ports":[22,3306]}},"egress":{}}`; a range of ports is a string.
+fn declaration(name: &str, firewall: &Firewall) -> String {
+    #[derive(Serialize)]
+    struct Declaration<'a> {
+        name: &'a str,
+        peers: BTreeMap<&'a str, Open>,
+        egress: BTreeMap<&'a str, Open>,
+    }
+    let declaration = Declaration { name, peers: open(firewall.peers()), egress: open(firewall.destinations()) };
+    // Plain maps of strings and numbers: writing them cannot fail.
+    serde_json::to_string(&declaration).unwrap_or_default() + "\n"
+}
+
+/// The ports of one name.
+#[derive(Serialize)]
+struct Open {
+    ports: Vec<serde_json::Value>,
+}
+
+fn open<'a>(names: BTreeMap<&'a str, Vec<(Protocol, Ports)>>) -> BTreeMap<&'a str, Open> {
+    let value = |ports: Ports| match ports.first == ports.last {
+        true => ports.first.into(),
+        false => ports.to_string().into(),
+    };
+    let sorted = |list: Vec<(Protocol, Ports)>| list.into_iter().map(|(_, ports)| ports).collect::<BTreeSet<_>>();
+    names
+        .into_iter()
+        .map(|(name, list)| (name, Open { ports: sorted(list).into_iter().map(value).collect() }))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recipe::project::Project;
+    use std::fs;
+    use std::path::Path;
+
+    /// The text of a file that is computed for this project's recipe `name`.
+    fn computed(name: &str, path: &str) -> String {
+        let project = Project::find(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap();
+        let overlay = of(&project.load(name).unwrap().recipe);
+        let LaidKind::File { bytes, .. } = &overlay.entries[path].kind else { panic!("{path} is no file") };
+        String::from_utf8(bytes.to_vec()).unwrap()
+    }
+
+    #[test]
+    fn the_rules_of_both_roles_are_those_that_were_read_and_loaded() {
+        for name in ["api", "db"] {
+            for file in ["rules.v4", "rules.v6"] {
+                let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/firewall/{name}.{file}"));
+                let rules = computed(name, &format!("etc/iptables/{file}"));
+                if std::env::var_os("GOLDSMITH_BLESS").is_some() {
+                    fs::create_dir_all(golden.parent().unwrap()).unwrap();
+                    fs::write(&golden, &rules).unwrap();
+                }
+                assert_eq!(rules, fs::read_to_string(&golden).unwrap(), "{name} {file}: GOLDSMITH_BLESS=1 rewrites it");
+            }
+        }
+    }
+
+    #[test]
+    fn the_image_declares_the_peers_that_its_instance_may_be_told_of() {
+        let declared = computed("db", "usr/lib/goldsmith/image.json");
+        assert_eq!(declared, "{\"name\":\"db\",\"peers\":{\"api\":{\"ports\":[22,3306]}},\"egress\":{}}\n");
+        assert_eq!(computed("api", "usr/lib/goldsmith/image.json"), "{\"name\":\"api\",\"peers\":{},\"egress\":{}}\n");
+    }
+
+    #[test]
+    fn a_recipe_without_a_firewall_computes_nothing() {
+        let project = Project::find(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap();
+        assert!(of(&project.load("toolbox").unwrap().recipe).entries.is_empty());
+    }
 }

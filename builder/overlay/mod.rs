@@ -9,12 +9,14 @@
 //! load: folder → Overlay (a value, all bytes in it)          apply: entries of a root file system × Overlay → entries
 //! ```
 //!
-//! Nothing here is computed from anything: no templates, what an image gets can be read with `cat`. Modes, owners and the
-//! order of things come from these files alone, never from umask, times or the folder's order.
+//! No templates: what an overlay lays can be read with `cat`, and what the recipe says about files (its firewall) comes from
+//! named pure functions, as one overlay more ([`computed`]). Modes, owners and
+//! the order of things come from these files alone, never from umask, times or the folder's order.
 
 mod apply;
 pub mod computed;
 pub mod file;
+pub mod firewall;
 pub mod jails;
 mod load;
 
