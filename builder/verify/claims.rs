@@ -4,6 +4,7 @@ use ipnet::IpNet;
 
 use super::check::Finding;
 use crate::recipe::Recipe;
+use crate::recipe::firewall::{Protocol, Source};
 
 /// What is claimed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -52,7 +53,26 @@ pub struct Exception {
 impl Claims {
     /// What `recipe` says.
     pub fn of(recipe: &Recipe) -> Self {
-        Self { image: recipe.name.clone(), ..Self::default() }
+        let mut open = Vec::new();
+        for accept in recipe.firewall.iter().flat_map(|firewall| &firewall.accept) {
+            let whom = match &accept.from {
+                Source::Anywhere => vec![Whom::World],
+                Source::Networks(networks) => networks.iter().copied().map(Whom::Network).collect(),
+                Source::Peer(name) => vec![Whom::Peer(name.clone())],
+            };
+            for to in whom {
+                let udp = accept.protocol == Protocol::Udp;
+                let ports = accept.ports.iter().map(|ports| (ports.first, ports.last));
+                open.extend(ports.map(|ports| Opening { udp, ports, to: to.clone() }));
+            }
+        }
+        let exceptions = recipe.exceptions.iter().map(|exception| Exception {
+            check: exception.check.clone(),
+            reason: exception.reason.clone(),
+            // Findings name paths as the image has them, without the slash before.
+            subject: exception.subject.clone().or_else(|| Some(exception.path.as_ref()?.trim_start_matches('/').to_owned())),
+        });
+        Self { image: recipe.name.clone(), open, exceptions: exceptions.collect() }
     }
 }
 
