@@ -70,7 +70,10 @@ impl Claims {
             check: exception.check.clone(),
             reason: exception.reason.clone(),
             // Findings name paths as the image has them, without the slash before.
-            subject: exception.subject.clone().or_else(|| Some(exception.path.as_ref()?.trim_start_matches('/').to_owned())),
+            subject: exception
+                .subject
+                .clone()
+                .or_else(|| Some(exception.path.as_ref()?.trim_start_matches('/').to_owned())),
         });
         Self { image: recipe.name.clone(), open, exceptions: exceptions.collect() }
     }

@@ -3,6 +3,7 @@
 use super::super::audited::Audited;
 use super::super::check::{Check, Finding, Severity};
 use super::super::effective::ini::{self, Dialect, Setting};
+use super::super::effective::unit::Unit;
 use super::super::want::Want;
 
 /// One row: settings of the server with what is wanted of them.
@@ -54,7 +55,7 @@ pub(super) const CHECKS: &[Check] = &[
         source: "CIS MariaDB 10.6 1.2; systemd.exec(5)",
         severity: Severity::High,
         applies: installed,
-        run: |image| judge(image, &[("user", Want::Is("mysql"))]),
+        run: user,
     },
 ];
 
@@ -91,6 +92,15 @@ fn judge(image: &Audited<'_>, wanted: &[(&str, Want)]) -> Vec<Finding> {
     let settings = settings(image);
     let place = "etc/mysql/mariadb.conf.d/60-goldsmith.cnf, [mariadbd]";
     wanted.iter().filter_map(|(key, want)| want.judge(key, ini::last(&settings, &GROUPS, key), place)).collect()
+}
+
+/// The unit says it (Debian), or the configuration; where both do, the server changes to the second.
+fn user(image: &Audited<'_>) -> Vec<Finding> {
+    let settings = settings(image);
+    let unit = Unit::of(image, "mariadb.service");
+    let unit = unit.as_ref().and_then(|unit| unit.value("Service", "User"));
+    let value = ini::last(&settings, &GROUPS, "user").or(unit);
+    Want::Is("mysql").judge("user", value, "mariadb.service").into_iter().collect()
 }
 
 fn grants(image: &Audited<'_>) -> Vec<Finding> {

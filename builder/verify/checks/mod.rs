@@ -20,6 +20,8 @@ mod ssh;
 mod systemd;
 
 use super::check::Check;
+#[cfg(test)]
+pub(super) use kernel::PARAMETERS;
 
 /// Every check, in the order in which reports show them.
 pub const CHECKS: [&[Check]; 16] = [

@@ -85,7 +85,9 @@ impl Sshd {
             match keyword.as_str() {
                 "include" if criteria.is_none() && depth < DEPTH => {
                     for pattern in value.split_whitespace() {
-                        included(image, pattern).iter().for_each(|path| drop(self.read(image, path, depth + 1)));
+                        for path in included(image, pattern) {
+                            self.read(image, &path, depth + 1);
+                        }
                     }
                 }
                 "match" if value.eq_ignore_ascii_case("all") => criteria = None,
