@@ -14,7 +14,9 @@
 //!
 //! *Floods.* Limits count each source by itself (an IPv4 address; of IPv6 a /64, which is what one customer has), and only
 //! what asks for an open port, so that a scan of the others fills no table. Half-open connections from forged addresses are
-//! SYN cookies' affair (`net.ipv4.tcp_syncookies`): no limit here lets such a flood shut out everybody else.
+//! SYN cookies' affair (`net.ipv4.tcp_syncookies`): a limit over all sources together would let such a flood shut out
+//! everybody. One from more forged addresses within ten seconds than a table remembers still shuts out whoever is new; whoever
+//! is connected stays.
 
 use std::fmt::Write as _;
 
@@ -33,8 +35,8 @@ pub enum Family {
     V6,
 }
 
-/// Sources that a limit remembers at most; whoever is new is dropped while its table is full. The kernel's default, a
-/// few thousand times its buckets, is small enough to be filled on purpose.
+/// Sources that a limit remembers at most; whoever is new is dropped while its table is full. The kernel's default, eight
+/// times its buckets, is small enough to be filled on purpose.
 const SOURCES: u32 = 131_072;
 
 /// iptables' multiport takes so many; a range counts twice.
