@@ -15,9 +15,9 @@ final class Database
     {
         $database = self::told();
         $secrets = (string) getenv('CREDENTIALS_DIRECTORY');
-        $password = is_readable("$secrets/database-password") ? (string) file_get_contents("$secrets/database-password") : '';
+        $password = self::secret("$secrets/database-password");
         $ca = "$secrets/ca.pem";
-        if ($password === '' || !is_readable($ca) || filesize($ca) === 0) {
+        if ($password === '' || self::secret($ca) === '') {
             throw self::unreachable('the instance is told no database-password, or no tls.ca');
         }
         $dsn = sprintf('mysql:host=%s;port=%d;dbname=%s;charset=utf8mb4', $database['host'], $database['port'] ?? 3306, $database['name']);
@@ -64,6 +64,13 @@ final class Database
             throw self::unreachable('the instance is told no database');
         }
         return $database;
+    }
+
+    /** What a credential says; nothing, where the instance was not told it (the unit has a blank one then). */
+    private static function secret(string $path): string
+    {
+        $text = is_readable($path) ? (string) file_get_contents($path) : '';
+        return trim($text) === '' ? '' : $text;
     }
 
     private static function unreachable(string $why): Problem
