@@ -31,6 +31,8 @@ mod show;
 mod offline;
 mod unpack;
 
+mod audit;
+
 mod bundle;
 
 mod clean;

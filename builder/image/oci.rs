@@ -288,6 +288,12 @@ mod tests {
             let out = tempfile::tempdir().unwrap();
             let image = write_example(out.path(), compression);
             assert_eq!(read::listing(&image.layout).unwrap(), Listing::of(&example::rootfs()));
+            let back = read::rootfs(&image.layout).unwrap();
+            assert_eq!(Listing::of(&back), Listing::of(&example::rootfs()));
+            for path in ["etc/shadow", "usr/bin/perl5.40.1"] {
+                let bytes = |rootfs: &Rootfs| io::read_to_string(rootfs.open(path).unwrap()).unwrap();
+                assert_eq!(bytes(&back), bytes(&example::rootfs()), "{path}");
+            }
         }
     }
 

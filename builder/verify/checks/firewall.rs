@@ -382,8 +382,8 @@ fn icmpv6(image: &Audited<'_>) -> Vec<Finding> {
     findings
 }
 
-/// Addresses of the metadata services: AWS, Azure, GCE, OpenStack; Alibaba Cloud; AWS in IPv6.
-const METADATA: [&str; 3] = ["169.254.169.254", "100.100.100.200", "fd00:ec2::254"];
+/// Addresses of the metadata services: AWS, Azure, GCE, OpenStack; Alibaba Cloud; Azure's own; AWS in IPv6.
+const METADATA: [&str; 4] = ["169.254.169.254", "100.100.100.200", "168.63.129.16", "fd00:ec2::254"];
 
 fn metadata(image: &Audited<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();

@@ -18,13 +18,14 @@ mod residue;
 mod secrets;
 mod ssh;
 mod systemd;
+mod tls;
 
 use super::check::Check;
 #[cfg(test)]
 pub(super) use kernel::PARAMETERS;
 
 /// Every check, in the order in which reports show them.
-pub const CHECKS: [&[Check]; 16] = [
+pub const CHECKS: [&[Check]; 17] = [
     firewall::CHECKS,
     jails::CHECKS,
     ssh::CHECKS,
@@ -39,6 +40,7 @@ pub const CHECKS: [&[Check]; 16] = [
     packages::CHECKS,
     boot::CHECKS,
     apache::CHECKS,
+    tls::CHECKS,
     php::CHECKS,
     mariadb::CHECKS,
 ];

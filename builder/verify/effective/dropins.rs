@@ -30,11 +30,8 @@ pub fn sysctl(image: &Audited<'_>) -> BTreeMap<String, String> {
             if let Some((key, value)) = line.split_once('=') {
                 // Where the first separator is a slash, slashes separate and dots are parts of names.
                 let key = key.trim().trim_start_matches('-');
-                let key = if key.find('/') < key.find('.') && key.contains('/') {
-                    key.replace('/', ".")
-                } else {
-                    key.to_owned()
-                };
+                let slashes = key.find(['/', '.']).is_some_and(|at| key[at..].starts_with('/'));
+                let key = if slashes { key.replace('/', ".") } else { key.to_owned() };
                 values.insert(key, value.trim().to_owned());
             }
         }
