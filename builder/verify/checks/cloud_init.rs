@@ -76,7 +76,10 @@ fn merged(image: &Audited<'_>) -> BTreeMap<String, String> {
     merged
 }
 
-fn judge(image: &Audited<'_>, wanted: &[(&str, fn(&str) -> bool)]) -> Vec<Finding> {
+/// A key, and whether its text is as wanted.
+type Wanted<'a> = (&'a str, fn(&str) -> bool);
+
+fn judge(image: &Audited<'_>, wanted: &[Wanted<'_>]) -> Vec<Finding> {
     let merged = merged(image);
     let wrong = wanted.iter().filter(|(key, fits)| !merged.get(*key).is_some_and(|value| fits(value)));
     wrong

@@ -209,7 +209,7 @@ fn logs(image: &Audited<'_>) -> Vec<Finding> {
             }
             _ => image.has(path.trim_start_matches('/')) || made.split_whitespace().any(|word| word == *path),
         };
-        if !paths.iter().any(|path| there(path)) {
+        if !paths.iter().any(there) {
             let found =
                 format!("nothing at {}", if paths.is_empty() { "any path".to_owned() } else { paths.join(" ") });
             findings.push(missing(&format!("{jail}.logpath"), &found, "a file that is there, or backend = systemd"));

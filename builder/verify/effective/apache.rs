@@ -37,9 +37,9 @@ impl Apache {
     /// As `image` has it; none if there is no apache2.conf.
     pub fn of(image: &Audited<'_>) -> Option<Self> {
         image.text("etc/apache2/apache2.conf")?;
-        let mut apache = Self::default();
-        apache.read(image, "etc/apache2/apache2.conf", &mut Vec::new(), 0);
-        Some(apache)
+        let mut reader = Reader { image, apache: Self::default(), context: Vec::new(), depth: 0 };
+        reader.read("etc/apache2/apache2.conf");
+        Some(reader.apache)
     }
 
     /// The last value of `name` at the server's level.
@@ -59,10 +59,23 @@ impl Apache {
     pub fn all(&self, name: &str) -> impl Iterator<Item = &Directive> {
         self.directives.iter().filter(move |directive| directive.name.eq_ignore_ascii_case(name))
     }
+}
 
-    fn read(&mut self, image: &Audited<'_>, path: &str, context: &mut Vec<String>, depth: usize) {
-        let Some(text) = image.text(path) else { return };
-        let outside = context.len();
+/// Apache, on its way through the files.
+struct Reader<'a> {
+    image: &'a Audited<'a>,
+    apache: Apache,
+    /// The sections around the line that is read.
+    context: Vec<String>,
+    /// How many files include this one.
+    depth: usize,
+}
+
+impl Reader<'_> {
+    /// Reads one file, and what it includes.
+    fn read(&mut self, path: &str) {
+        let Some(text) = self.image.text(path) else { return };
+        let outside = self.context.len();
         let mut skipped = 0_usize;
         let mut conditions: Vec<bool> = Vec::new(); // sections that are only conditions
         let mut pending = String::new();
@@ -78,7 +91,7 @@ impl Apache {
             }
             if line.starts_with("</") {
                 match (skipped, conditions.pop()) {
-                    (0, Some(false)) => drop(context.pop()),
+                    (0, Some(false)) => drop(self.context.pop()),
                     (1.., _) => skipped -= 1,
                     _ => {}
                 }
@@ -100,7 +113,7 @@ impl Apache {
                     }
                     _ => {
                         conditions.push(false);
-                        context.push(format!("{name} {}", argument.trim().trim_matches('"')));
+                        self.context.push(format!("{name} {}", argument.trim().trim_matches('"')));
                     }
                 }
                 continue;
@@ -111,24 +124,26 @@ impl Apache {
             let (name, value) = line.split_once(char::is_whitespace).unwrap_or((&line, ""));
             let value = value.trim();
             match name.to_ascii_lowercase().as_str() {
-                "include" | "includeoptional" if depth < DEPTH => {
-                    included(image, value).iter().for_each(|path| self.read(image, path, context, depth + 1));
+                "include" | "includeoptional" if self.depth < DEPTH => {
+                    self.depth += 1;
+                    included(self.image, value).iter().for_each(|path| self.read(path));
+                    self.depth -= 1;
                 }
                 "loadmodule" => {
                     let (module, file) = value.split_once(char::is_whitespace).unwrap_or((value, ""));
-                    self.modules.insert(module.to_owned());
+                    self.apache.modules.insert(module.to_owned());
                     let file = file.trim().rsplit('/').next().unwrap_or_default();
-                    self.modules.insert(file.replace(".so", ".c"));
+                    self.apache.modules.insert(file.replace(".so", ".c"));
                 }
-                _ => self.directives.push(Directive {
-                    context: context.clone(),
+                _ => self.apache.directives.push(Directive {
+                    context: self.context.clone(),
                     name: name.to_owned(),
                     value: value.to_owned(),
                     place: format!("{path}:{}", number + 1),
                 }),
             }
         }
-        context.truncate(outside);
+        self.context.truncate(outside);
     }
 
     /// Whether a condition holds. Versions and definitions of the command line are taken as not given.
@@ -136,9 +151,9 @@ impl Apache {
         let (not, argument) = argument.strip_prefix('!').map_or((false, argument), |argument| (true, argument));
         let core = matches!(argument, "core.c" | "http_core.c" | "mod_so.c" | "mod_log_config.c" | "log_config_module");
         let holds = match name.to_ascii_lowercase().as_str() {
-            "ifmodule" => core || self.modules.contains(argument),
+            "ifmodule" => core || self.apache.modules.contains(argument),
             "ifversion" => true,
-            _ => self.all("Define").any(|directive| directive.value.split_whitespace().next() == Some(argument)),
+            _ => self.apache.all("Define").any(|directive| directive.value.split_whitespace().next() == Some(argument)),
         };
         holds != not
     }

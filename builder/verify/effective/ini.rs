@@ -38,12 +38,13 @@ pub fn parse(text: &str, dialect: Dialect) -> Vec<Setting> {
             pending.push(' ');
             continue;
         }
-        if dialect == Dialect::Fail2ban && line.starts_with([' ', '\t']) {
-            if let Some(Setting { value: Some(value), .. }) = settings.last_mut() {
-                value.push('\n');
-                value.push_str(trimmed);
-                continue;
-            }
+        if dialect == Dialect::Fail2ban
+            && line.starts_with([' ', '\t'])
+            && let Some(Setting { value: Some(value), .. }) = settings.last_mut()
+        {
+            value.push('\n');
+            value.push_str(trimmed);
+            continue;
         }
         let line = format!("{}{trimmed}", std::mem::take(&mut pending));
         if let Some(name) = line.strip_prefix('[').and_then(|line| line.split_once(']')) {
