@@ -94,20 +94,24 @@ impl Shape<'_> {
         }
     }
 
-    /// What of `value` fits the one of `alternatives` that is of its type.
+    /// What of `value` fits the one of `alternatives` that is of its type. (`null` is none of them: TOML leaves out what is
+    /// not said.)
     fn fit_one_of<'i>(
         &mut self,
         value: Spanned<DeValue<'i>>,
         alternatives: &[Value],
         what: &str,
     ) -> Option<Spanned<DeValue<'i>>> {
-        let types = alternatives.iter().filter_map(|one| one.get("type").and_then(Value::as_str));
-        let named: Vec<(&str, &Value)> = types.zip(alternatives).collect();
+        let named: Vec<(&str, Value)> = alternatives
+            .iter()
+            .map(|one| self.behind(one).clone())
+            .filter_map(|one| Some((wanted(&one)?, one)))
+            .collect();
         let own = name(value.get_ref());
-        if let Some((_, schema)) = named.iter().find(|(wanted, _)| article(wanted) == own) {
+        if let Some((_, schema)) = named.iter().find(|(wanted, _)| *wanted == own) {
             return self.fit(value, schema, what);
         }
-        let wanted = named.iter().map(|(wanted, _)| article(wanted)).collect::<Vec<_>>().join(" or ");
+        let wanted = named.iter().map(|(wanted, _)| *wanted).collect::<Vec<_>>().join(" or ");
         let problem = Problem::error(format!("{what} must be {wanted}, and this is {own}"));
         self.problems.push(problem.at(self.text.at(value.span()), format!("expected {wanted}")));
         None
@@ -213,6 +217,14 @@ fn out_of_range(number: Option<i64>, schema: &Value, what: &str) -> Option<Wrong
     Some(Wrong { problem: Problem::error(format!("{what} must be from {low} to {high}")), label: "out of range" })
 }
 
+/// What a person calls the type that a schema admits, if it admits one.
+fn wanted(schema: &Value) -> Option<&'static str> {
+    match schema.get("type").and_then(Value::as_str) {
+        Some(wanted) => ARTICLES.iter().find(|(type_, _)| *type_ == wanted).map(|(_, article)| *article),
+        None => (!choices(schema).is_empty()).then_some("a string"),
+    }
+}
+
 /// The strings that a schema admits, if it lists them: `enum`, or `oneOf` of `const`.
 fn choices(schema: &Value) -> Vec<&str> {
     let listed = schema.get("enum").and_then(Value::as_array).into_iter().flatten();
@@ -234,16 +246,18 @@ fn name(value: &DeValue<'_>) -> &'static str {
     }
 }
 
+/// What a person calls the types of JSON Schema.
+const ARTICLES: [(&str, &str); 5] = [
+    ("string", "a string"),
+    ("integer", "a whole number"),
+    ("boolean", "true or false"),
+    ("array", "a list"),
+    ("object", "a table"),
+];
+
 /// What a person calls a JSON Schema type.
 fn article(wanted: &str) -> &str {
-    match wanted {
-        "string" => "a string",
-        "integer" => "a whole number",
-        "boolean" => "true or false",
-        "array" => "a list",
-        "object" => "a table",
-        other => other,
-    }
+    ARTICLES.iter().find(|(type_, _)| *type_ == wanted).map_or(wanted, |(_, article)| article)
 }
 
 /// `` `a`, `b`, `c` ``.
