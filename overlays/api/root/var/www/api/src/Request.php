@@ -50,7 +50,8 @@ final class Request
     public function onlyQuery(string ...$names): void
     {
         if (array_diff(array_map('strval', array_keys($this->query)), $names) !== []) {
-            throw new Problem(400, $names === [] ? 'No query is known here.' : 'Of a query, only these are known here: ' . implode(', ', $names) . '.');
+            $known = $names === [] ? 'Nothing is known here of a query.' : 'Of a query, only these are known here: ' . implode(', ', $names) . '.';
+            throw new Problem(400, $known);
         }
     }
 
