@@ -31,7 +31,7 @@ pub(super) const CHECKS: &[Check] = &[
         "LimitRequestFields" => Want::Within(1, 100), "LimitRequestFieldSize" => Want::Within(1, 8190),
         "LimitRequestLine" => Want::Within(1, 8190), "LimitRequestBody" => Want::Within(1, 100 << 20)),
     row!("apache-strict", "requests that are malformed are refused", "what two servers read differently smuggles a request past one of them",
-        "Apache core HttpProtocolOptions; RFC 9112 section 11.2", Medium, "HttpProtocolOptions" => Want::Is("Strict")),
+        "Apache core HttpProtocolOptions; RFC 9112 section 11.2", Medium, "HttpProtocolOptions" => Want::Holds(&["Strict"])),
     row!("apache-name", "the server has a name of its own", "else it asks the network at each start", "Apache core ServerName", Low, "ServerName" => Want::Set),
     Check {
         id: "apache-modules",

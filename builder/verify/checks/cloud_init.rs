@@ -39,7 +39,7 @@ pub(super) const CHECKS: &[Check] = &[
         "cloud_final_modules" => |value| !["scripts_user", "scripts-user", "package_update_upgrade_install", "package-update-upgrade-install", "puppet", "chef", "ansible", "salt_minion", "scripts_vendor", "scripts-vendor", "phone_home", "phone-home", "power_state_change"].iter().any(|module| named(value, module)) && !value.is_empty()),
     row!("cloud-init-user", "the one user has no password, and sudo only if it is meant", "Debian's default user becomes root without a word",
         "cloud-init reference: users and groups; CIS Debian 12 5.2.4", High,
-        "system_info" => |value| value.contains("lock_passwd: true") && !value.contains("NOPASSWD")),
+        "default_user.lock_passwd" => |value| matches!(value, "true" | "True" | "yes"), "default_user.sudo" => |value| !value.contains("NOPASSWD")),
     row!("cloud-init-users", "nobody but the one user is made", "a list of users is a list of doors", "cloud-init reference: users and groups", Medium,
         "users" => |value| matches!(value, "[default]" | "- default" | "[]")),
 ];
@@ -49,31 +49,58 @@ fn named(list: &str, module: &str) -> bool {
         || list.split([',', '[', ']', ' ', '\n']).any(|word| word == module)
 }
 
-/// The keys at the top of cloud.cfg and cloud.cfg.d/*.cfg with all that stands below them; the last file counts. (cloud-init
-/// merges mappings within each other, lists and words it replaces: what is looked at here stands whole in the last file.)
+/// The keys at the top of cloud.cfg and cloud.cfg.d/*.cfg with all that stands below them; the last file counts. cloud-init
+/// merges mappings within each other, lists and words it replaces: so the words of `default_user` stand for themselves.
 fn merged(image: &Audited<'_>) -> BTreeMap<String, String> {
     let mut texts = vec![image.text("etc/cloud/cloud.cfg").unwrap_or_default()];
     texts.extend(image.texts("etc/cloud/cloud.cfg.d", ".cfg").into_iter().map(|(_, text)| text));
     let mut merged = BTreeMap::new();
     for text in texts {
-        let mut own: BTreeMap<String, String> = BTreeMap::new();
-        let mut key = None;
-        for line in text.lines().filter(|line| !line.trim().is_empty() && !line.trim_start().starts_with('#')) {
-            match line.split_once(':').filter(|_| !line.starts_with([' ', '\t', '-'])) {
-                Some((name, value)) => {
-                    key = Some(name.trim().to_owned());
-                    own.insert(name.trim().to_owned(), value.trim().to_owned());
-                }
-                None => {
-                    if let Some(value) = key.as_ref().and_then(|key| own.get_mut(key)) {
-                        *value = format!("{value}\n{}", line.trim()).trim().to_owned();
-                    }
-                }
-            }
+        let own = top(&text);
+        for word in ["lock_passwd", "sudo"] {
+            let value = own.get("system_info").and_then(|info| of_mapping(info, word));
+            merged.extend(value.map(|value| (format!("default_user.{word}"), value)));
         }
         merged.extend(own);
     }
     merged
+}
+
+/// The keys at the top of one file, each with its text, without indentation.
+fn top(text: &str) -> BTreeMap<String, String> {
+    let mut keys: BTreeMap<String, String> = BTreeMap::new();
+    let mut key = None;
+    for line in text.lines().filter(|line| !line.trim().is_empty() && !line.trim_start().starts_with('#')) {
+        match line.split_once(':').filter(|_| !line.starts_with([' ', '\t', '-'])) {
+            Some((name, value)) => {
+                key = Some(name.trim().to_owned());
+                keys.insert(name.trim().to_owned(), value.trim().to_owned());
+            }
+            None => {
+                if let Some(value) = key.as_ref().and_then(|key| keys.get_mut(key)) {
+                    *value = format!("{value}\n{}", line.trim()).trim().to_owned();
+                }
+            }
+        }
+    }
+    keys
+}
+
+/// What stands behind `word:` in a mapping, in braces or line by line: up to the comma, brace or line that ends it.
+fn of_mapping(text: &str, word: &str) -> Option<String> {
+    let begins = |at: &usize| *at == 0 || text[..*at].ends_with([' ', '{', ',', '\n']);
+    let at = text.match_indices(&format!("{word}:")).map(|(at, _)| at).find(begins)?;
+    let rest = text[at + word.len() + 1..].trim_start();
+    let mut depth = 0_i32;
+    let end = rest.find(|letter| {
+        match letter {
+            '[' | '{' | '(' => depth += 1,
+            ']' | '}' | ')' => depth -= 1,
+            _ => {}
+        }
+        depth < 0 || depth == 0 && matches!(letter, ',' | '\n')
+    });
+    Some(rest[..end.unwrap_or(rest.len())].trim().to_owned())
 }
 
 /// A key, and whether its text is as wanted.

@@ -266,6 +266,7 @@ const FILES: &[(&str, u32, &str)] = &[
         "users:\n   - default\ndisable_root: true\nsystem_info:\n  default_user:\n    sudo: ALL=(ALL) NOPASSWD:ALL\n",
     ),
     ("etc/cloud/cloud.cfg.d/99-goldsmith.cfg", 0o644, CLOUD),
+    ("etc/cloud/cloud.cfg.d/99-groups.cfg", 0o644, "system_info:\n  default_user: {groups: [adm]}\n"),
     // fail2ban
     ("usr/bin/fail2ban-server", 0o755, "program"),
     ("usr/sbin/nft", 0o755, "program"),

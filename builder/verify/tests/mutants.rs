@@ -203,6 +203,14 @@ pub const MUTANTS: &[(&str, &[Change])] = &[
     ("cloud-init-sources", &[Swap(CLOUD, "[ Ec2, NoCloud ]", "[ Ec2, None ]")]),
     ("cloud-init-modules", &[Swap(CLOUD, "cloud_config_modules: []", "cloud_config_modules: [runcmd]")]),
     ("cloud-init-user", &[Swap(CLOUD, "sudo: null", "sudo: 'ALL=(ALL) NOPASSWD:ALL'")]),
+    ("cloud-init-user", &[Swap(CLOUD, "lock_passwd: true, ", "")]),
+    (
+        "cloud-init-user",
+        &[Write(
+            "etc/cloud/cloud.cfg.d/99-z.cfg",
+            "system_info:\n  default_user:\n    sudo: [\"ALL=(ALL) NOPASSWD:ALL\"]\n",
+        )],
+    ),
     ("cloud-init-users", &[Swap(CLOUD, "users: [default]", "users: [default, {name: me}]")]),
     (
         "packages-configured",
