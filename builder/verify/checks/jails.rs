@@ -97,8 +97,8 @@ fn enabled(image: &Audited<'_>) -> Vec<Finding> {
             "php-url-fopen",
         ]);
     }
-    if image.has("usr/sbin/mariadbd") {
-        wanted.push("mysqld-auth");
+    if image.has("usr/sbin/mariadbd") && !enabled.contains(&"mysqld-auth") {
+        wanted.push("mariadb-auth");
     }
     let absent = wanted.into_iter().filter(|name| !enabled.contains(name));
     absent.map(|name| missing(name, "no such jail is on", "enabled = true")).collect()

@@ -91,7 +91,16 @@ fn read(image: &Audited<'_>, path: &str, settings: &mut Vec<Setting>, depth: usi
 fn judge(image: &Audited<'_>, wanted: &[(&str, Want)]) -> Vec<Finding> {
     let settings = settings(image);
     let place = "etc/mysql/mariadb.conf.d/60-goldsmith.cnf, [mariadbd]";
-    wanted.iter().filter_map(|(key, want)| want.judge(key, ini::last(&settings, &GROUPS, key), place)).collect()
+    wanted.iter().filter_map(|(key, want)| want.judge(key, value(&settings, key), place)).collect()
+}
+
+/// The last word on `key`; `skip-KEY` is another way to say that it is off (my_getopt).
+fn value<'s>(settings: &'s [Setting], key: &str) -> Option<&'s str> {
+    let skipped = || {
+        let skip = ini::last(settings, &GROUPS, &format!("skip_{key}"))?;
+        Some(if ["0", "off", "false", "no"].contains(&skip.to_lowercase().as_str()) { "1" } else { "0" })
+    };
+    ini::last(settings, &GROUPS, key).or_else(skipped)
 }
 
 /// The unit says it (Debian), or the configuration; where both do, the server changes to the second.
