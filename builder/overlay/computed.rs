@@ -72,7 +72,7 @@ struct Open {
     ports: Vec<serde_json::Value>,
 }
 
-fn open<'a>(names: BTreeMap<&'a str, Vec<(Protocol, Ports)>>) -> BTreeMap<&'a str, Open> {
+fn open(names: BTreeMap<&str, Vec<(Protocol, Ports)>>) -> BTreeMap<&str, Open> {
     let value = |ports: Ports| match ports.first == ports.last {
         true => ports.first.into(),
         false => ports.to_string().into(),

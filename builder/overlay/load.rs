@@ -141,7 +141,7 @@ impl Tree<'_> {
         }
         let mode = match mode(table.mode.as_ref(), text) {
             Ok(mode) => mode,
-            Err(problem) => return self.problems.push(problem),
+            Err(problem) => return self.problems.push(*problem),
         };
         if table.directory && !self.entries.contains_key(path) {
             let (kind, why) = (LaidKind::Directory, String::new());
@@ -226,7 +226,7 @@ fn changes(file: &File, text: &Text, problems: &mut Vec<Problem>) -> BTreeMap<St
         let path = table.path.get_ref();
         let twice = || Problem::error(format!("`{path}` is changed twice")).at(text.at(table.path.span()), "again");
         match changed(table, text) {
-            Err(problem) => problems.push(problem),
+            Err(problem) => problems.push(*problem),
             Ok(change) => problems.extend(changes.insert(path.clone(), change).map(|_| twice())),
         }
     }
@@ -234,31 +234,31 @@ fn changes(file: &File, text: &Text, problems: &mut Vec<Problem>) -> BTreeMap<St
 }
 
 /// What one `[[change]]` says.
-fn changed(table: &ChangeTable, text: &Text) -> Result<Change, Problem> {
+fn changed(table: &ChangeTable, text: &Text) -> Result<Change, Box<Problem>> {
     let path = table.path.get_ref();
     let at_path = |message: String| Problem::error(message).at(text.at(table.path.span()), "");
     if let Some(why) = unfit(path) {
-        return Err(at_path(format!("`{path}` is not a path of an image: {why}")));
+        return Err(at_path(format!("`{path}` is not a path of an image: {why}")).into());
     }
     let (mode, files) = (mode(table.mode.as_ref(), text)?, mode(table.files.as_ref(), text)?);
     if (mode.is_none() && files.is_none()) && (table.owner.is_none() && table.group.is_none()) {
         let help = "say what it is to get: `mode`, `files`, `owner` or `group`";
-        return Err(at_path(format!("nothing is changed about `{path}`")).help(help));
+        return Err(at_path(format!("nothing is changed about `{path}`")).help(help).into());
     }
     if table.why.trim().is_empty() {
         let help = "say in one sentence what would go wrong otherwise";
-        return Err(at_path(format!("`{path}` does not say why")).help(help));
+        return Err(at_path(format!("`{path}` does not say why")).help(help).into());
     }
     Ok(Change { mode, files, owner: table.owner.clone(), group: table.group.clone(), why: table.why.clone() })
 }
 
 /// The mode that is stated, if one is.
-fn mode(stated: Option<&Spanned<String>>, text: &Text) -> Result<Option<u32>, Problem> {
+fn mode(stated: Option<&Spanned<String>>, text: &Text) -> Result<Option<u32>, Box<Problem>> {
     let Some(stated) = stated else { return Ok(None) };
     parse_mode(stated.get_ref()).map(Some).ok_or_else(|| {
         let problem = Problem::error(format!("`{}` is not a mode", stated.get_ref()));
         let help = "write four octal digits, as for chmod(1): \"0640\"";
-        problem.at(text.at(stated.span()), "not octal").help(help)
+        problem.at(text.at(stated.span()), "not octal").help(help).into()
     })
 }
 

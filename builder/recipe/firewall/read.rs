@@ -66,8 +66,7 @@ impl Reader<'_> {
             },
             (None, Some(peer)) => self.known_later(peer, "a peer", LONGEST_PEER).map(Source::Peer),
             (from, _) => {
-                let help = "write `from = \"anywhere\"`, `from = [\"10.0.0.0/8\"]` or `peer = \"NAME\"`";
-                self.either(&table.name, from.is_some(), ["from", "peer"], help);
+                self.either(&table.name, from.is_some(), ["from", "peer"]);
                 None
             }
         };
@@ -102,8 +101,7 @@ impl Reader<'_> {
                 self.known_later(name, "a destination", LONGEST_DESTINATION).map(Destination::Instance)
             }
             (to, _) => {
-                let help = "write `to = \"anywhere\"`, `to = [\"10.0.0.0/8\"]` or `instance = \"NAME\"`";
-                self.either(&table.name, to.is_some(), ["to", "instance"], help);
+                self.either(&table.name, to.is_some(), ["to", "instance"]);
                 None
             }
         };
@@ -154,8 +152,8 @@ impl Reader<'_> {
     }
 
     /// A rule says neither of two keys, or both.
-    fn either(&mut self, rule: &Spanned<String>, both: bool, keys: [&str; 2], help: &str) {
-        let [first, second] = keys;
+    fn either(&mut self, rule: &Spanned<String>, both: bool, [first, second]: [&str; 2]) {
+        let help = format!("write `{first} = \"anywhere\"`, `{first} = [\"10.0.0.0/8\"]` or `{second} = \"NAME\"`");
         let message = match both {
             true => format!("`{}` has both `{first}` and `{second}`", rule.get_ref()),
             false => format!("`{}` has neither `{first}` nor `{second}`", rule.get_ref()),
