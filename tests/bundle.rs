@@ -11,7 +11,7 @@ const FILES: [&str; 4] = ["meta-data", "network-config", "user-data", "vendor-da
 #[test]
 fn a_bundle_has_the_four_files_of_the_nocloud_datasource() {
     let project = Project::new();
-    let address = ["--address", "10.0.1.5/24", "--gateway", "10.0.1.1", "--dns", "10.0.0.2"];
+    let address = ["--address", "10.0.1.5/24", "--gateway", "10.0.1.1", "--dns", "10.0.0.2", "--peer", "api=10.0.1.4"];
     project.run(&[&["bundle", "--name", "api-1", "--ssh-key", KEY], &address[..]].concat()).succeeds();
     let files = FILES.map(|name| format!("── {name}\n{}\n", project.read(&format!("bundles/api-1/{name}"))));
     golden::compare("bundle/api-1", &files.concat());

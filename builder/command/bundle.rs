@@ -1,5 +1,6 @@
 //! `goldsmith bundle`
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::net::IpAddr;
@@ -19,7 +20,8 @@ use crate::image::ssh_key::SshKey;
 /// same on a volume, seed.iso, to attach to the machine. The same arguments give the same bytes.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  goldsmith bundle --name api-1 --ssh-key ~/.ssh/id_ed25519.pub\n  \
-                        goldsmith bundle --name db-1 --ssh-key ops.pub --address 10.0.1.5/24 --gateway 10.0.1.1 --dns 10.0.0.2")]
+                        goldsmith bundle --name db-1 --ssh-key ops.pub --address 10.0.1.5/24 --gateway 10.0.1.1 --dns 10.0.0.2 \\\n    \
+                        --peer api=10.0.1.4")]
 pub struct Bundle {
     /// The instance's host name.
     #[arg(long, value_name = "HOST")]
@@ -39,6 +41,10 @@ pub struct Bundle {
     /// A name server. Can be given several times.
     #[arg(long, value_name = "IP", requires = "address")]
     dns: Vec<IpAddr>,
+    /// Where a peer of the image is: the ports that the image has for it are open from there, and from nowhere else. Can be
+    /// given several times, also for one peer. Default: its ports stay shut.
+    #[arg(long, value_name = "NAME=IP", value_parser = peer)]
+    peer: Vec<(String, IpAddr)>,
     /// The date of everything on the volume, in seconds since 1970 (UTC).
     #[arg(long, value_name = "SECONDS", env = "SOURCE_DATE_EPOCH", default_value_t = 0)]
     epoch: i64,
@@ -48,6 +54,18 @@ pub struct Bundle {
     /// Print what was written as JSON.
     #[arg(long)]
     json: bool,
+}
+
+/// `api=10.0.0.10`.
+fn peer(text: &str) -> Result<(String, IpAddr), String> {
+    let wrong = || format!("`{text}` is not a peer: write its name and its address, as in api=10.0.0.10");
+    let (name, address) = text.split_once('=').ok_or_else(wrong)?;
+    let is_name =
+        (1..=22).contains(&name.len()) && name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'));
+    if !is_name {
+        return Err(format!("`{name}` is not the name of a peer: small letters, digits and `-`, at most 22"));
+    }
+    Ok((name.to_owned(), address.parse().map_err(|_| wrong())?))
 }
 
 /// The keys of one `--ssh-key`.
@@ -77,7 +95,11 @@ impl Bundle {
             _ => Network::Dhcp,
         };
         let keys = self.ssh_key.into_iter().flat_map(|keys| keys.0).collect();
-        let instance = Instance { name: self.name, id: self.instance_id, keys, network };
+        let mut peers: BTreeMap<String, Vec<IpAddr>> = BTreeMap::new();
+        for (name, address) in self.peer {
+            peers.entry(name).or_default().push(address);
+        }
+        let instance = Instance { name: self.name, id: self.instance_id, keys, network, peers };
         let seed = Seed::of(&instance)?;
         let output = folder.join(self.output.unwrap_or_else(|| Path::new("bundles").join(&instance.name)));
         seed.write(&output, Epoch(self.epoch))?;
@@ -124,6 +146,8 @@ mod tests {
         assert!(parsed(&[]).unwrap_err().contains("--ssh-key"));
         assert!(parsed(&["--ssh-key", KEY, "--address", "10.0.0.5/24"]).unwrap_err().contains("--gateway"));
         assert!(parsed(&["--ssh-key", KEY, "--dns", "10.0.0.2"]).unwrap_err().contains("--address"));
+        assert!(parsed(&["--ssh-key", KEY, "--peer", "10.0.0.2"]).unwrap_err().contains("api=10.0.0.10"));
+        assert!(parsed(&["--ssh-key", KEY, "--peer", "API=10.0.0.2"]).unwrap_err().contains("name of a peer"));
     }
 
     #[test]

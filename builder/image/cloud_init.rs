@@ -4,19 +4,23 @@
 //! api-1/
 //! ├── meta-data        who it is: instance-id, host name, the public keys that open it
 //! ├── network-config   where it is: version 2
-//! ├── user-data        nothing: the images take no orders from it
+//! ├── user-data        what only it can know: its addresses, and those of its peers
 //! ├── vendor-data      nothing (without the file, cloud-init waits for it)
 //! └── seed.iso         the four again, on a volume with the label `cidata`
 //! ```
 //!
 //! The keys are in meta-data, not in user-data, since the images are sealed against user-data (`allow_userdata: false`):
-//! whoever can write it would be root. The files are YAML of the plainest kind, every string quoted as JSON quotes it, so
+//! whoever can write it would be root. cloud-init only stores it; `/usr/lib/goldsmith/instance` reads it, as data, and
+//! opens to peers what the image has declared for them. The other files are YAML of the plainest kind, every string quoted as JSON quotes it, so
 //! that no reader takes `no` for a boolean or `0644` for a number.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
+use std::net::IpAddr;
 use std::path::Path;
+
+use serde::Serialize;
 
 use super::iso9660::{self, Iso9660Error, Volume};
 use super::network::Network;
@@ -38,6 +42,19 @@ pub struct Instance {
     pub keys: Vec<SshKey>,
     /// Where it is.
     pub network: Network,
+    /// Whose address is whose: an image opens ports to a peer by its name.
+    pub peers: BTreeMap<String, Vec<IpAddr>>,
+}
+
+/// What an instance is told beside what cloud-init takes: the facts that `/usr/lib/goldsmith/instance` reads.
+#[derive(Serialize)]
+struct Facts<'a> {
+    version: u32,
+    name: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    addresses: Vec<IpAddr>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    peers: &'a BTreeMap<String, Vec<IpAddr>>,
 }
 
 /// The four files, by name.
@@ -97,19 +114,16 @@ impl Seed {
         let keys: String = keys.iter().map(|key| format!("  - {}\n", quoted(key.as_str()))).collect();
         let rest = format!("local-hostname: {}\npublic-keys:\n{keys}", quoted(&instance.name));
         let network = network_config(&instance.network);
+        let facts = facts(instance);
         let instance_id = match &instance.id {
             Some(id) if is_id(id) => id.clone(),
             Some(id) => return Err(SeedError::BadId(id.clone())),
-            None => format!("i-{}", &Digest::of(format!("{rest}{network}").as_bytes()).hex()[..17]),
+            None => format!("i-{}", &Digest::of(format!("{rest}{network}{facts}").as_bytes()).hex()[..17]),
         };
         let files = [
             ("meta-data", format!("instance-id: {}\n{rest}", quoted(&instance_id))),
             ("network-config", network),
-            (
-                "user-data",
-                "#cloud-config\n# The image takes no orders from here: what it is was decided when it was built.\n{}\n"
-                    .into(),
-            ),
+            ("user-data", facts),
             ("vendor-data", "#cloud-config\n{}\n".into()),
         ];
         let files = files.into_iter().map(|(name, text)| (name.to_owned(), text.into_bytes())).collect();
@@ -169,6 +183,19 @@ impl Seed {
     }
 }
 
+/// `user-data`: its first line says what it is, and the rest is JSON.
+fn facts(instance: &Instance) -> String {
+    let addresses = match &instance.network {
+        Network::Static { address, .. } => vec![address.address],
+        Network::Dhcp => vec![],
+    };
+    // Names of hosts are the same in small letters (RFC 4343), and the instance takes only those.
+    let name = instance.name.to_ascii_lowercase();
+    let facts = Facts { version: 1, name, addresses, peers: &instance.peers };
+    // Plain strings, numbers, lists and maps with string keys: writing them cannot fail.
+    format!("#goldsmith-instance\n{}\n", serde_json::to_string(&facts).unwrap_or_default())
+}
+
 /// `network-config`, version 2.
 fn network_config(network: &Network) -> String {
     // With systemd-networkd, cloud-init matches by the key and not by `match` where there is no hardware address: so the
@@ -217,7 +244,8 @@ mod tests {
     const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl ops \"x\"";
 
     fn instance() -> Instance {
-        Instance { name: "api-1".into(), id: None, keys: vec![KEY.parse().unwrap()], network: Network::Dhcp }
+        let (keys, network) = (vec![KEY.parse().unwrap()], Network::Dhcp);
+        Instance { name: "api-1".into(), id: None, keys, network, peers: BTreeMap::new() }
     }
 
     fn text(seed: &Seed, name: &str) -> String {
