@@ -9,6 +9,7 @@ mod failure;
 mod layout;
 mod oracle;
 mod reproducible;
+mod roles;
 mod system;
 pub mod tools;
 

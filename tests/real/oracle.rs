@@ -11,7 +11,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::BufReader;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
@@ -19,7 +19,7 @@ use crate::harness::project::{GOLDSMITH, files_below};
 use crate::harness::sha256;
 
 use super::tools::toolbox;
-use super::{IMAGES, Layout, Node, checkout, lock, pool, read_tar, recipe, store};
+use super::{IMAGES, Node, checkout, lock, pool, read_tar, recipe, store};
 
 /// How a path may differ.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -91,7 +91,8 @@ fn the_tree_is_the_one_that_mmdebstrap_makes_of_the_same_packages() {
     let mut used = BTreeSet::new();
     let mut unexplained = Vec::new();
     for image in IMAGES {
-        let ours = by_name(Layout::of(&ours, image).tree());
+        let tar = fs::File::open(ours.path().join(format!("{image}.tar"))).expect("our tree");
+        let ours = by_name(read_tar(BufReader::new(tar), "-dlhp"));
         let theirs = by_name(peer(image));
         let (mut same, mut explained) = (0, 0);
         for path in ours.keys().chain(theirs.keys()).collect::<BTreeSet<_>>() {
@@ -114,18 +115,22 @@ fn the_tree_is_the_one_that_mmdebstrap_makes_of_the_same_packages() {
     assert!(idle.is_empty(), "nothing differs any more as these lines say: {idle:?}");
 }
 
-/// The images without their overlays, firewalls and jails, which have their own tests: the same packages, users and locks.
-fn without_overlays() -> PathBuf {
+/// The images' trees without their overlays, firewalls and jails, which have their own tests: the same packages, users and
+/// locks. (As tars, not as images: an image that nobody firewalled is refused.)
+fn without_overlays() -> tempfile::TempDir {
     let start = Instant::now();
-    let (project, out) = (checkout(), Path::new(env!("CARGO_TARGET_TMPDIR")).join("images-bare"));
+    let (project, out) =
+        (checkout(), tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a temporary directory"));
     for recipe in files_below(&project.path().join("recipes")) {
         let text = fs::read_to_string(&recipe).expect("a recipe");
         fs::write(&recipe, bare(&text)).expect("writing a recipe");
     }
-    let mut command = Command::new(GOLDSMITH);
-    command.args(["build", "--output"]).arg(&out).args(IMAGES).current_dir(project.path());
-    let output = command.output().expect("starting goldsmith");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    for image in IMAGES {
+        let mut command = Command::new(GOLDSMITH);
+        command.args(["export", image, "--output"]).arg(out.path().join(format!("{image}.tar")));
+        let output = command.current_dir(project.path()).output().expect("starting goldsmith");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
     println!("goldsmith, without overlays: {:.1} s", start.elapsed().as_secs_f64());
     out
 }
@@ -162,7 +167,8 @@ fn peer(image: &str) -> BTreeMap<String, Node> {
             printf 'Filename: ./%s\nSize: %s\nSHA256: %s\n\n' "$file" "$size" "$sha256"
         done <../files >Packages
         TMPDIR=/peer SOURCE_DATE_EPOCH=$1 mmdebstrap --quiet --mode=root --variant=custom --format=tar \
-            --setup-hook='mkdir -p "$1/etc/dpkg/dpkg.cfg.d" && cp /peer/filter "$1/etc/dpkg/dpkg.cfg.d/goldsmith"' \
+            --dpkgopt=/peer/filter --setup-hook='mkdir -p "$1/etc/dpkg/dpkg.cfg.d"' \
+            --customize-hook='mv "$1/etc/dpkg/dpkg.cfg.d/99mmdebstrap" "$1/etc/dpkg/dpkg.cfg.d/goldsmith"' \
             --include="$2" trixie /peer/tree.tar "deb [trusted=yes] copy:/peer/pool ./""#;
     let lock = lock(image);
     let filter = filter();

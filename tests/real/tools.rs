@@ -31,7 +31,7 @@ pub fn toolbox(arguments: &[&str], binds: &[(&Path, &str)]) -> String {
 }
 
 /// Runs a command in a throw-away copy of an image: its exit code, and what it printed. What it complained of is printed.
-fn shell(image: &str, options: &[&str], command: &[&str]) -> (Option<i32>, String) {
+pub fn shell(image: &str, options: &[&str], command: &[&str]) -> (Option<i32>, String) {
     let mut shell = Command::new(GOLDSMITH);
     shell.args(["--quiet", "shell", image]).args(options).arg("--").args(command).current_dir(repository());
     let output = shell.output().expect("starting goldsmith");
