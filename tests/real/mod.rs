@@ -12,6 +12,7 @@ mod reproducible;
 mod roles;
 mod system;
 pub mod tools;
+mod variants;
 
 use std::collections::BTreeMap;
 use std::fs;
