@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
+use crate::image::disk::{DiskError, Disks, Draft, Identity, Toolbox};
 use crate::image::oci::{self, WriteError};
 use crate::image::press::Effort;
 use crate::overlay::{self, OverlayError};
@@ -45,19 +46,35 @@ pub fn build(plan: &Plan, workshop: &Workshop, out: &Path) -> Result<Built, Buil
     let jobs = NonZeroUsize::new(workshop.jobs).unwrap_or(NonZeroUsize::MIN);
     let draft = oci::write(&rootfs, &plan.definition(), out, Effort { jobs, cache: &workshop.store })?;
     hold(plan, "oci", draft.artifact().manifest, || Ok(Vec::new()))?;
+    step.done(&format!("{} layers, {}", draft.artifact().layers.len(), bytes(draft.artifact().size)));
+    let disk = disk(plan, workshop, &rootfs, out)?;
     let image = draft.publish()?;
-    step.done(&format!("{} layers, {}", image.layers.len(), bytes(image.size)));
+    let disks = disk.map(Draft::publish).transpose()?.unwrap_or_default();
 
     let built = Built {
         made_by: made_by(plan),
         rootfs: workshop.store.put(listing.to_string().as_bytes())?.digest,
         oci: image.manifest,
+        disks: disks.into_iter().map(|(name, digest)| (name.to_owned(), digest)).collect(),
         paths: rootfs.entries().len(),
         size: image.size,
         fresh: true,
         files: BTreeMap::new(),
     };
     built.save(out, &listing)
+}
+
+/// The disk of `plan`, in all formats that its targets take, beside its place in `out`; none, if it has no target.
+fn disk(plan: &Plan, workshop: &Workshop, rootfs: &Rootfs, out: &Path) -> Result<Option<Draft>, BuildError> {
+    let Some(definition) = plan.disk() else { return Ok(None) };
+    let ingredients = plan.toolbox.as_ref().ok_or_else(|| BuildError::NoToolbox(plan.recipe.name.clone()))?;
+    let toolbox = Toolbox::new(workshop.namespace, workshop.tree(ingredients)?);
+    let disks = Disks { toolbox: &toolbox, rootfs, definition: &definition, identity: Identity::new(plan.digest()) };
+    let draft = disks.write(out, &workshop.progress)?;
+    for (&name, &digest) in &draft.files {
+        hold(plan, name, digest, || Ok(Vec::new()))?;
+    }
+    Ok(Some(draft))
 }
 
 /// The sealed root file system of `plan`.
@@ -93,6 +110,9 @@ pub struct Built {
     pub rootfs: Digest,
     /// Of the manifest: the name of the image in a registry.
     pub oci: Digest,
+    /// Of each file with the disk, by its name: `disk.raw` …
+    #[serde(default)]
+    pub disks: BTreeMap<String, Digest>,
     /// How many paths the root file system has.
     pub paths: usize,
     /// What a machine that has none of it must pull, in bytes.
@@ -107,9 +127,9 @@ pub struct Built {
 impl Built {
     /// What this lock is known to give from now on (`[gives]`).
     pub fn gives(&self, plan: &Plan) -> BTreeMap<String, Digest> {
-        [("plan", plan.digest()), ("rootfs", self.rootfs), ("oci", self.oci)]
-            .map(|(name, digest)| (name.to_owned(), digest))
-            .into()
+        let all = [("plan", plan.digest()), ("rootfs", self.rootfs), ("oci", self.oci)];
+        let all = all.map(|(name, digest)| (name.to_owned(), digest));
+        all.into_iter().chain(self.disks.clone()).collect()
     }
 
     /// What an earlier build of the same plan by the same code left in `out`, if all of it is still there.
@@ -212,6 +232,14 @@ pub enum BuildError {
     /// The image could not be written.
     #[error(transparent)]
     Write(#[from] WriteError),
+    /// The disk could not be made.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// There is a target, and nothing to make its disk with.
+    #[error(
+        "{0} has targets in [image], and a disk for them is made by the tools of recipes/toolbox.toml, which this project lacks"
+    )]
+    NoToolbox(String),
     /// The store fails.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -239,7 +267,7 @@ pub enum BuildError {
 pub struct Different {
     /// The recipe's name.
     pub image: String,
-    /// `rootfs` or `oci`.
+    /// `rootfs`, `oci`, `disk.raw` …
     pub artifact: &'static str,
     /// What the lock says.
     pub known: Digest,

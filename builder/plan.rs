@@ -2,7 +2,10 @@
 //!
 //! A plan is data. Whoever has the packages that its lock names can build it, offline, and gets the same bytes.
 
+mod target;
+
 use crate::digest::Digest;
+use crate::image::disk;
 use crate::image::layers;
 use crate::image::oci::Definition;
 use crate::lock::file::Lock;
@@ -21,6 +24,8 @@ pub struct Plan {
     pub lock: Lock,
     /// In the order in which they are laid.
     pub overlays: Vec<Overlay>,
+    /// What the toolbox is made of, which makes disks; needed if the recipe names a target.
+    pub toolbox: Option<Ingredients>,
 }
 
 /// A lock that does not answer the recipe.
@@ -47,7 +52,18 @@ impl Plan {
         if !computed.entries.is_empty() {
             overlays.push(computed);
         }
-        Ok(Self { recipe, lock, overlays })
+        Ok(Self { recipe, lock, overlays, toolbox: None })
+    }
+
+    /// The same, with what makes its disks: the plan of the toolbox.
+    #[must_use]
+    pub fn with_toolbox(self, toolbox: &Self) -> Self {
+        Self { toolbox: Some(toolbox.ingredients()), ..self }
+    }
+
+    /// The disk that is to be made, if any.
+    pub fn disk(&self) -> Option<disk::Definition> {
+        target::disk(&self.recipe.image)
     }
 
     /// Of everything that decides the root file system and the image: two plans with one digest give the same bytes.
@@ -55,12 +71,21 @@ impl Plan {
         let mut text = format!("goldsmith {}\ntree {}\n", env!("CARGO_PKG_VERSION"), self.ingredients().digest());
         text.extend(self.overlays.iter().map(|overlay| format!("overlay {} {}\n", overlay.name, overlay.digest)));
         text.push_str(&format!("definition {:?}\n", self.definition()));
+        if let (Some(disk), Some(toolbox)) = (self.disk(), &self.toolbox) {
+            text.push_str(&format!("disk {disk:?} made by {}\n", toolbox.digest()));
+        }
         Digest::of(text.as_bytes())
     }
 
     /// Of the plan, and of the code that makes trees and images: what is there need not be built again if both are the same.
     pub fn made_by(&self) -> Digest {
-        let code = [include_str!("rootfs/seal.rs"), include_str!("build.rs"), crate::image::MADE_BY].concat();
+        let code = [
+            include_str!("rootfs/seal.rs"),
+            include_str!("build.rs"),
+            include_str!("plan/target.rs"),
+            crate::image::MADE_BY,
+        ]
+        .concat();
         Digest::of(format!("{} {} {}", self.digest(), self.ingredients().key(), Digest::of(code.as_bytes())).as_bytes())
     }
 

@@ -82,6 +82,10 @@ impl Build {
             for plan in &plans {
                 downloads.extend(super::fetch::of_lock(&plan.recipe, &plan.lock)?);
             }
+            if plans.iter().any(|plan| plan.toolbox.is_some()) {
+                let toolbox = self::plan(project, TOOLBOX)?;
+                downloads.extend(super::fetch::of_lock(&toolbox.recipe, &toolbox.lock)?);
+            }
             downloads.retain(|download| !store.holds(download.blob));
             if !downloads.is_empty() {
                 let options = Options::from_environment(self.mirror.clone());
@@ -113,6 +117,9 @@ impl Build {
             writeln!(out, "{name}: {}{fresh}", root.join(name).display())?;
             writeln!(out, "  rootfs  {}  {} paths", built.rootfs, built.paths)?;
             writeln!(out, "  oci     {}  {size}", built.oci)?;
+            for (file, digest) in &built.disks {
+                writeln!(out, "  {file}  {digest}")?;
+            }
         }
         Ok(())
     }
@@ -149,8 +156,15 @@ pub(super) fn plan(project: &Project, image: &str) -> anyhow::Result<Plan> {
     let lock = NoLock::or_load(project, image)?;
     let overlays = recipe.overlays.iter().map(|name| Overlay::load(&project.overlay(name)).map_err(Mistakes));
     let overlays = overlays.collect::<Result<Vec<_>, _>>()?;
-    Ok(Plan::new(recipe, lock, overlays)?)
+    let plan = Plan::new(recipe, lock, overlays)?;
+    match plan.disk() {
+        Some(_) if image != TOOLBOX => Ok(plan.with_toolbox(&self::plan(project, TOOLBOX)?)),
+        _ => Ok(plan),
+    }
 }
+
+/// The recipe of the tools that make disks and boot them.
+pub(super) const TOOLBOX: &str = "toolbox";
 
 /// How many threads, if nobody says.
 pub(super) fn processors() -> usize {

@@ -5,6 +5,7 @@
 //!           which paths     one archive   and hash    blobs,      └▶ archive ─▶ images/NAME/NAME.oci.tar
 //!           go together     a layer       on the way  index
 //!                └────────── oci::write drives this, several layers at a time ──────────┘
+//!           disk::Disks::write ───────────────────────────────────▶ images/NAME/disk.raw, .qcow2 …
 //! ```
 //!
 //! Everything here is a pure function of the [`Rootfs`](crate::rootfs::Rootfs) and a few words about the image: neither the
@@ -14,6 +15,7 @@ pub mod archive;
 pub mod cache;
 pub mod cloud_init;
 pub mod compress;
+pub mod disk;
 pub mod iso9660;
 pub mod layers;
 pub mod layout;
@@ -31,6 +33,14 @@ mod example;
 pub const MADE_BY: &str = concat!(
     include_str!("archive.rs"),
     include_str!("compress.rs"),
+    include_str!("disk/mod.rs"),
+    include_str!("disk/boot.rs"),
+    include_str!("disk/ext4.rs"),
+    include_str!("disk/gce.rs"),
+    include_str!("disk/partitions.rs"),
+    include_str!("disk/sparse.rs"),
+    include_str!("disk/toolbox.rs"),
+    include_str!("disk/vhd.rs"),
     include_str!("layers.rs"),
     include_str!("layout.rs"),
     include_str!("oci.rs"),

@@ -14,10 +14,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
-use super::Compression;
 use super::exception::ExceptionTable;
 use super::fail2ban::Fail2banTable;
 use super::firewall::table::FirewallTable;
+use super::{Compression, Target};
 use crate::arch::Arch;
 
 /// A recipe: what an image is to contain. `goldsmith check` says what is wrong with it.
@@ -124,6 +124,16 @@ pub struct ImageTable {
     /// How the layers of the OCI image are compressed. Default: zstd.
     #[schemars(with = "Compression")]
     pub compression: Option<Spanned<Compression>>,
+    /// Where the image is to run as a virtual machine: decides the formats of its disk and what its kernel is told. A child
+    /// adds to those of its parent. Default: nowhere, and no disk is made.
+    #[schemars(with = "Vec<Target>")]
+    pub targets: Vec<Spanned<Target>>,
+    /// How large the disk is, in GiB; an instance may have a larger one, and grows into it. Default: 2.
+    #[schemars(with = "u16", range(min = 1, max = 2048))]
+    pub size: Option<Spanned<u16>>,
+    /// What the kernel is told at boot, beside what the targets want. A child adds to those of its parent.
+    #[schemars(with = "Vec<String>")]
+    pub kernel_arguments: Vec<Spanned<String>>,
 }
 
 /// Debian's own component, when an archive names none.

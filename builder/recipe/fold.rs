@@ -11,7 +11,7 @@
 //! What a parent says once (architecture, suite, recommends, compression, an id) a child cannot say again, not even
 //! differently: whoever reads `base.toml` may rely on it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use toml::Spanned;
@@ -21,7 +21,7 @@ use super::fail2ban;
 use super::file::Purpose;
 use super::problem::{Place, Problem, did_you_mean};
 use super::source::{Source, read};
-use super::{Archive, ImageOptions, Recipe, Wanted, archive, firewall};
+use super::{Archive, ImageOptions, Recipe, Target, Wanted, archive, firewall};
 use crate::arch::Arch;
 use crate::debian::filter::PathFilter;
 
@@ -86,7 +86,12 @@ pub(super) fn fold_what_is_right(name: &str, texts: &BTreeMap<String, String>) -
             overlays: sum.overlays.iter().map(|(overlay, _)| overlay.clone()).collect(),
             users: sum.users.into_iter().map(|(name, (id, _))| (name, id)).collect(),
             groups: sum.groups.into_iter().map(|(name, (id, _))| (name, id)).collect(),
-            image: ImageOptions { compression: sum.compression.value.unwrap_or_default() },
+            image: ImageOptions {
+                compression: sum.compression.value.unwrap_or_default(),
+                targets: sum.targets,
+                size: sum.size.value,
+                kernel_arguments: sum.kernel_arguments,
+            },
             firewall,
             exceptions: sum.exceptions.into_iter().map(|(exception, _)| exception).collect(),
             fail2ban,
@@ -175,6 +180,9 @@ struct Sum {
     suite: Once<String>,
     recommends: Once<bool>,
     compression: Once<super::Compression>,
+    targets: BTreeSet<Target>,
+    size: Once<u16>,
+    kernel_arguments: Vec<String>,
     archives: Vec<(Archive, Place)>,
     packages: Vec<(Wanted, Place)>,
     exclude: Vec<(String, Place)>,
@@ -197,6 +205,9 @@ impl Sum {
         self.problems.extend(self.suite.take("suite", file.suite.as_ref(), source));
         self.problems.extend(self.recommends.take("recommends", file.recommends.as_ref(), source));
         self.problems.extend(self.compression.take("compression", file.image.compression.as_ref(), source));
+        self.targets.extend(file.image.targets.iter().map(|target| *target.get_ref()));
+        self.problems.extend(self.size.take("size", file.image.size.as_ref(), source));
+        self.kernel_arguments.extend(file.image.kernel_arguments.iter().map(|argument| argument.get_ref().clone()));
         if let Some(suite) = &file.suite {
             for archive in archive::of_suite(suite.get_ref()) {
                 self.add_archive(archive, source.text.at(suite.span()));
@@ -333,6 +344,20 @@ mod tests {
         assert_eq!(recipe.overlays, ["base", "api"]);
         assert_eq!(recipe.users, BTreeMap::from([("mysql".to_owned(), 102), ("sshd".to_owned(), 101)]));
         assert_eq!(folded.lineage, ["api", "base"]);
+    }
+
+    #[test]
+    fn a_child_adds_targets_and_kernel_arguments_and_says_the_size_once() {
+        let base =
+            ("base", "suite = \"trixie\"\n[image]\ntargets = [\"kvm\"]\nkernel_arguments = [\"quiet\"]\nsize = 3\n");
+        let child = "from = \"base\"\n[image]\ntargets = [\"alibaba\", \"kvm\"]\nkernel_arguments = [\"panic=10\"]\n";
+        let image = folded(&[("api", child), base]).unwrap().recipe.image;
+        assert_eq!(image.targets, [Target::Alibaba, Target::Kvm].into());
+        assert_eq!((image.size, image.kernel_arguments), (Some(3), vec!["quiet".to_owned(), "panic=10".to_owned()]));
+        let again = folded(&[("api", "from = \"base\"\n[image]\nsize = 4\n"), base]).unwrap_err();
+        assert_eq!(again, ["recipes/api.toml:3:8: error: `size` is said by the parent already"]);
+        let smuggled = folded(&[("api", "suite = \"trixie\"\n[image]\nkernel_arguments = [\"a b\"]\n")]).unwrap_err();
+        assert_eq!(smuggled, ["recipes/api.toml:3:21: error: `a b` cannot be an argument of the kernel"]);
     }
 
     #[test]

@@ -21,7 +21,7 @@ pub mod project;
 pub mod shape;
 pub mod source;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -96,6 +96,30 @@ pub struct Wanted {
 pub struct ImageOptions {
     /// Layers are compressed so.
     pub compression: Compression,
+    /// Where a disk of it is to start; none: no disk is made.
+    pub targets: BTreeSet<Target>,
+    /// How large the disk is, in GiB; none: as large as it must be.
+    pub size: Option<u16>,
+    /// Told to the kernel after what the targets want.
+    pub kernel_arguments: Vec<String>,
+}
+
+/// A cloud or a hypervisor: it takes disks in one format, and wants some kernel arguments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Target {
+    /// Alibaba Cloud ECS: qcow2.
+    Alibaba,
+    /// Amazon EC2: raw, for the EBS direct API or import-snapshot.
+    Aws,
+    /// Microsoft Azure: fixed VHD.
+    Azure,
+    /// Google Compute Engine: disk.raw in a tar.gz.
+    Gcp,
+    /// QEMU, libvirt: qcow2.
+    Kvm,
+    /// OpenStack Glance: qcow2.
+    Openstack,
 }
 
 /// How the layers of the OCI image are compressed.

@@ -65,6 +65,7 @@ pub(super) fn read(text: &str, file: &str) -> (Source, Vec<Problem>) {
     firewall::check(&file, &text, &mut problems);
     exception::check(&file, &text, &mut problems);
     fail2ban::check(&file.fail2ban, &text, &mut problems);
+    check_kernel_arguments(&file.image.kernel_arguments, &text, &mut problems);
     problems.sort_by_key(Problem::line_and_column);
     (Source { name, text, file, warnings: vec![] }, problems)
 }
@@ -79,6 +80,20 @@ pub fn is_name(name: &str) -> bool {
 fn bad_name(what: &str, name: &str) -> Problem {
     Problem::error(format!("`{name}` cannot be the name of {what}"))
         .help("use small letters, digits and `-`, with no `-` at either end")
+}
+
+/// Each one word, and of letters that mean nothing to GRUB, which reads them first; none twice.
+fn check_kernel_arguments(arguments: &[Spanned<String>], text: &Text, problems: &mut Vec<Problem>) {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_.,:=/@+-".contains(&byte);
+    for argument in arguments {
+        let word = argument.get_ref();
+        if word.is_empty() || !word.bytes().all(plain) {
+            let problem = Problem::error(format!("`{word}` cannot be an argument of the kernel"));
+            let help = "each argument has its own string, of letters, digits and `_.,:=/@+-`";
+            problems.push(problem.at(text.at(argument.span()), "not one plain word").help(help));
+        }
+    }
+    refuse_repeats(arguments, "the kernel argument", text, problems);
 }
 
 /// Each a relation, none twice.
