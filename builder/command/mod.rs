@@ -2,9 +2,10 @@
 //!
 //! A `run` gets what it needs and no more: the [`Project`], a place for what it prints (standard output), and, where it takes
 //! long, the [`Progress`]. Results go to standard output, everything said about them to standard error. Exit codes: 0 done,
-//! 1 failed, 2 used wrongly; of `shell`, that of the command.
+//! 1 failed, 2 used wrongly; of `shell` and `boot --exec`, that of the command.
 
 mod audit;
+mod boot;
 mod build;
 mod bundle;
 mod check;
@@ -79,6 +80,7 @@ enum Verb {
     Audit(audit::Audit),
     Export(export::Export),
     Bundle(bundle::Bundle),
+    Boot(boot::Boot),
     Shell(shell::Shell),
     List(list::List),
     Show(show::Show),
@@ -138,6 +140,7 @@ impl Cli {
             Verb::Audit(verb) => verb.run(&folder, &progress(), out),
             Verb::Export(verb) => verb.run(&project()?, &progress(), out),
             Verb::Bundle(verb) => verb.run(&folder, out),
+            Verb::Boot(verb) => verb.run(&project()?, &progress(), out),
             Verb::Shell(verb) => verb.run(&folder, &progress()),
             Verb::List(verb) => verb.run(&project()?, out),
             Verb::Show(verb) => verb.run(&project()?, out),

@@ -62,7 +62,7 @@ fn bind(text: &str) -> Result<Bind, String> {
 /// The command came to an end other than 0, which becomes that of `goldsmith`.
 #[derive(Debug, thiserror::Error)]
 #[error("the command ended with exit code {0}")]
-pub(super) struct Ended(u8);
+pub(super) struct Ended(pub(super) u8);
 
 impl Ended {
     pub(super) fn exit_code(self) -> ExitCode {
