@@ -1,5 +1,7 @@
 //! From a folder to an [`Overlay`].
 
+mod stated;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
@@ -8,9 +10,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::LazyLock;
 
-use toml::Spanned;
-
-use super::file::{self, ChangeTable, EntryTable, File};
+use self::stated::{changes, mode, removals, unfit};
+use super::file::{self, EntryTable, File};
 use super::{Change, Laid, LaidKind, Overlay};
 use crate::digest::Digest;
 use crate::recipe::problem::{Problem, Text, did_you_mean};
@@ -195,84 +196,6 @@ impl Tree<'_> {
     }
 }
 
-/// What is taken away, by path. (A directory that is laid as well is emptied.)
-fn removals(
-    file: &File,
-    text: &Text,
-    entries: &BTreeMap<String, Laid>,
-    problems: &mut Vec<Problem>,
-) -> BTreeMap<String, String> {
-    let mut remove = BTreeMap::new();
-    for table in &file.remove {
-        let path = table.path.get_ref();
-        let problem = if let Some(why) = unfit(path) {
-            format!("`{path}` is not a path of an image: {why}")
-        } else if entries.get(path).is_some_and(|laid| laid.kind != LaidKind::Directory) {
-            format!("`{path}` is removed and laid by the same overlay")
-        } else if remove.insert(path.clone(), table.why.clone()).is_some() {
-            format!("`{path}` is removed twice")
-        } else {
-            continue;
-        };
-        problems.push(Problem::error(problem).at(text.at(table.path.span()), ""));
-    }
-    remove
-}
-
-/// What is changed, by path.
-fn changes(file: &File, text: &Text, problems: &mut Vec<Problem>) -> BTreeMap<String, Change> {
-    let mut changes = BTreeMap::new();
-    for table in &file.change {
-        let path = table.path.get_ref();
-        let twice = || Problem::error(format!("`{path}` is changed twice")).at(text.at(table.path.span()), "again");
-        match changed(table, text) {
-            Err(problem) => problems.push(*problem),
-            Ok(change) => problems.extend(changes.insert(path.clone(), change).map(|_| twice())),
-        }
-    }
-    changes
-}
-
-/// What one `[[change]]` says.
-fn changed(table: &ChangeTable, text: &Text) -> Result<Change, Box<Problem>> {
-    let path = table.path.get_ref();
-    let at_path = |message: String| Problem::error(message).at(text.at(table.path.span()), "");
-    if let Some(why) = unfit(path) {
-        return Err(at_path(format!("`{path}` is not a path of an image: {why}")).into());
-    }
-    let (mode, files) = (mode(table.mode.as_ref(), text)?, mode(table.files.as_ref(), text)?);
-    if (mode.is_none() && files.is_none()) && (table.owner.is_none() && table.group.is_none()) {
-        let help = "say what it is to get: `mode`, `files`, `owner` or `group`";
-        return Err(at_path(format!("nothing is changed about `{path}`")).help(help).into());
-    }
-    if table.why.trim().is_empty() {
-        let help = "say in one sentence what would go wrong otherwise";
-        return Err(at_path(format!("`{path}` does not say why")).help(help).into());
-    }
-    Ok(Change { mode, files, owner: table.owner.clone(), group: table.group.clone(), why: table.why.clone() })
-}
-
-/// The mode that is stated, if one is.
-fn mode(stated: Option<&Spanned<String>>, text: &Text) -> Result<Option<u32>, Box<Problem>> {
-    let Some(stated) = stated else { return Ok(None) };
-    parse_mode(stated.get_ref()).map(Some).ok_or_else(|| {
-        let problem = Problem::error(format!("`{}` is not a mode", stated.get_ref()));
-        let help = "write four octal digits, as for chmod(1): \"0640\"";
-        problem.at(text.at(stated.span()), "not octal").help(help).into()
-    })
-}
-
-/// What is wrong with `path` as one of an image, if anything is.
-fn unfit(path: &str) -> Option<&'static str> {
-    if path.starts_with('/') {
-        return Some("it starts with a slash");
-    }
-    match path.split('/').any(|part| part.is_empty() || part == "." || part == "..") {
-        true => Some("it has an empty part, `.` or `..`"),
-        false => None,
-    }
-}
-
 /// Whether the link at `path` to `target` would name something above the image's root.
 fn climbs_out(path: &str, target: &str) -> bool {
     let start = if target.starts_with('/') { 0 } else { path.matches('/').count() as i64 };
@@ -285,13 +208,6 @@ fn climbs_out(path: &str, target: &str) -> bool {
         Some(*depth)
     });
     depths.into_iter().any(|depth| depth < 0)
-}
-
-/// Four octal digits (or three, with or without `0o`), at most `7777`.
-fn parse_mode(text: &str) -> Option<u32> {
-    let digits = text.strip_prefix("0o").unwrap_or(text);
-    let plain = (3..=4).contains(&digits.len()) && digits.bytes().all(|byte| (b'0'..=b'7').contains(&byte));
-    plain.then(|| u32::from_str_radix(digits, 8).ok()).flatten()
 }
 
 /// Whether the first line that says something (after `#!`) is a comment in one of the ways of configuration files.
@@ -327,141 +243,4 @@ pub(super) fn digest(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::os::unix::fs::symlink;
-
-    const PLAIN: &str = "description = \"a test\"\n";
-
-    /// An overlay `o` with this overlay.toml and these files below root/.
-    fn overlay(toml: &str, files: &[(&str, &str)]) -> tempfile::TempDir {
-        let folder = tempfile::tempdir().unwrap();
-        let root = folder.path().join("o/root");
-        fs::create_dir_all(&root).unwrap();
-        fs::write(folder.path().join("o/overlay.toml"), toml).unwrap();
-        for (path, text) in files {
-            fs::create_dir_all(root.join(path).parent().unwrap()).unwrap();
-            fs::write(root.join(path), text).unwrap();
-        }
-        folder
-    }
-
-    fn load(folder: &tempfile::TempDir) -> Result<Overlay, Vec<String>> {
-        Overlay::load(&folder.path().join("o")).map_err(|problems| problems.iter().map(Problem::to_string).collect())
-    }
-
-    #[test]
-    fn files_are_roots_and_0644_unless_git_keeps_them_executable_or_overlay_toml_says_otherwise() {
-        let toml = "description = \"x\"\n[[entry]]\npath = \"etc/secret\"\nmode = \"0640\"\ngroup = \"mysql\"\nwhy = \"holds a key\"\n\
-                    [[entry]]\npath = \"var/empty\"\ndirectory = true\nmode = \"0700\"\nwhy = \"sshd wants it\"\n";
-        let folder =
-            overlay(toml, &[("etc/plain", "# why\n"), ("etc/secret", "x"), ("usr/sbin/run", "#!/bin/sh\n# why\n")]);
-        let run = folder.path().join("o/root/usr/sbin/run");
-        fs::set_permissions(run, fs::Permissions::from_mode(0o700)).unwrap();
-        let overlay = load(&folder).unwrap();
-        let listing: Vec<String> = overlay
-            .entries
-            .iter()
-            .map(|(path, laid)| format!("{path} {:04o} {}:{}", laid.mode, laid.owner, laid.group))
-            .collect();
-        assert_eq!(
-            listing,
-            [
-                "etc/plain 0644 root:root",
-                "etc/secret 0640 root:mysql",
-                "usr/sbin/run 0755 root:root",
-                "var/empty 0700 root:root",
-            ]
-        );
-        assert!(overlay.warnings.is_empty());
-    }
-
-    #[test]
-    fn the_digest_is_of_what_is_laid_and_not_of_umask_or_times() {
-        let plain = load(&overlay(PLAIN, &[("etc/a", "# x\n")])).unwrap().digest;
-        let folder = overlay("description = \"other words\"\n", &[("etc/a", "# x\n")]);
-        fs::set_permissions(folder.path().join("o/root/etc/a"), fs::Permissions::from_mode(0o664)).unwrap();
-        fs::set_permissions(folder.path().join("o/root/etc"), fs::Permissions::from_mode(0o700)).unwrap();
-        assert_eq!(load(&folder).unwrap().digest, plain);
-        assert_ne!(load(&overlay(PLAIN, &[("etc/a", "# y\n")])).unwrap().digest, plain);
-        let stated = "[[entry]]\npath = \"etc/a\"\nmode = \"0600\"\nwhy = \"x\"\n";
-        assert_ne!(load(&overlay(stated, &[("etc/a", "# x\n")])).unwrap().digest, plain);
-    }
-
-    #[test]
-    fn an_entry_that_names_no_file_is_a_mistake_with_the_nearest_name() {
-        let folder = overlay("[[entry]]\npath = \"etc/ssd.conf\"\nwhy = \"x\"\n", &[("etc/sshd.conf", "# x\n")]);
-        let problems = Overlay::load(&folder.path().join("o")).unwrap_err();
-        assert_eq!(
-            problems[0].to_string(),
-            "overlays/o/overlay.toml:2:8: error: there is no `etc/ssd.conf` below root/"
-        );
-        assert_eq!(problems[0].help.as_deref(), Some("did you mean `etc/sshd.conf`?"));
-    }
-
-    #[test]
-    fn paths_that_lead_out_or_stand_twice_and_modes_that_are_none_are_mistakes() {
-        let toml = "[[entry]]\npath = \"../x\"\nwhy = \"x\"\n[[entry]]\npath = \"/etc/a\"\nwhy = \"x\"\n\
-                    [[entry]]\npath = \"etc/a\"\nmode = \"rw\"\nwhy = \"x\"\n[[entry]]\npath = \"etc/a\"\nwhy = \"x\"\n\
-                    [[entry]]\npath = \"etc/a\"\nwhy = \"x\"\n[[remove]]\npath = \"etc/a\"\nwhy = \"x\"\n";
-        assert_eq!(
-            load(&overlay(toml, &[("etc/a", "# x\n")])).unwrap_err(),
-            [
-                "overlays/o/overlay.toml:2:8: error: `../x` is not a path of an image: it has an empty part, `.` or `..`",
-                "overlays/o/overlay.toml:5:8: error: `/etc/a` is not a path of an image: it starts with a slash",
-                "overlays/o/overlay.toml:9:8: error: `rw` is not a mode",
-                "overlays/o/overlay.toml:15:8: error: `etc/a` is stated twice",
-                "overlays/o/overlay.toml:18:8: error: `etc/a` is removed and laid by the same overlay",
-            ]
-        );
-    }
-
-    #[test]
-    fn a_change_says_what_and_why() {
-        let good = "[[change]]\npath = \"usr/bin/su\"\nmode = \"0755\"\nwhy = \"x\"\n";
-        let changed = load(&overlay(good, &[])).unwrap();
-        assert_eq!(changed.change["usr/bin/su"].mode, Some(0o755));
-        assert_ne!(changed.digest, load(&overlay(PLAIN, &[])).unwrap().digest);
-        let bad = "[[change]]\npath = \"/usr\"\nwhy = \"x\"\n[[change]]\npath = \"usr\"\nwhy = \"x\"\n\
-                   [[change]]\npath = \"usr\"\nmode = \"rw\"\nwhy = \"x\"\n\
-                   [[change]]\npath = \"usr\"\nowner = \"root\"\nwhy = \" \"\n\
-                   [[change]]\npath = \"usr\"\nowner = \"root\"\nwhy = \"x\"\n\
-                   [[change]]\npath = \"usr\"\ngroup = \"root\"\nwhy = \"x\"\n";
-        assert_eq!(
-            load(&overlay(bad, &[])).unwrap_err(),
-            [
-                "overlays/o/overlay.toml:2:8: error: `/usr` is not a path of an image: it starts with a slash",
-                "overlays/o/overlay.toml:5:8: error: nothing is changed about `usr`",
-                "overlays/o/overlay.toml:9:8: error: `rw` is not a mode",
-                "overlays/o/overlay.toml:12:8: error: `usr` does not say why",
-                "overlays/o/overlay.toml:20:8: error: `usr` is changed twice",
-            ]
-        );
-    }
-
-    #[test]
-    fn links_are_kept_as_written_unless_they_climb_out_of_the_image() {
-        let folder = overlay(PLAIN, &[("etc/a", "# x\n")]);
-        symlink("/dev/null", folder.path().join("o/root/etc/null")).unwrap();
-        symlink("../usr/lib/x", folder.path().join("o/root/etc/x")).unwrap();
-        let entries = load(&folder).unwrap().entries;
-        assert_eq!(entries["etc/null"].kind, LaidKind::Symlink("/dev/null".into()));
-        assert_eq!(entries["etc/x"].kind, LaidKind::Symlink("../usr/lib/x".into()));
-        symlink("../../home", folder.path().join("o/root/etc/out")).unwrap();
-        assert_eq!(load(&folder).unwrap_err(), ["error: overlays/o/root/etc/out leads out of the image: ../../home"]);
-    }
-
-    #[test]
-    fn what_is_neither_file_directory_nor_link_is_refused() {
-        let folder = overlay(PLAIN, &[]);
-        let socket = folder.path().join("o/root/s");
-        let _listener = std::os::unix::net::UnixListener::bind(socket).unwrap();
-        assert_eq!(load(&folder).unwrap_err(), ["error: overlays/o/root/s is neither file, directory nor link"]);
-    }
-
-    #[test]
-    fn a_file_that_does_not_say_why_it_is_there_is_warned_of() {
-        let warnings = load(&overlay(PLAIN, &[("etc/a", "PermitRootLogin no\n")])).unwrap().warnings;
-        assert_eq!(warnings[0].to_string(), "warning: overlays/o/root/etc/a does not say why it is there");
-    }
-}
+mod tests;

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
 use super::exception::ExceptionTable;
-use super::fail2ban::Fail2banTable;
+use super::fail2ban::table::Fail2banTable;
 use super::firewall::table::FirewallTable;
 use super::{Compression, Target};
 use crate::arch::Arch;

@@ -122,8 +122,9 @@ fn some(names: &[String]) -> String {
 }
 
 /// The sources that decide what a tree is like: another version of them makes another tree.
-const MADE_BY: [&str; 10] = [
+const MADE_BY: [&str; 11] = [
     include_str!("unpack.rs"),
+    include_str!("unpack/database.rs"),
     include_str!("../debian/filter.rs"),
     include_str!("configure.rs"),
     include_str!("py3compile-all.py"),

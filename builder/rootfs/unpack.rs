@@ -12,6 +12,8 @@
 //! handles that no symbolic link was followed to reach (openat2(2) `RESOLVE_NO_SYMLINKS`), so a package cannot write through
 //! another's link; the links of the merged /usr are the one exception, and are resolved by name.
 
+mod database;
+
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
@@ -26,7 +28,7 @@ use super::inside::Inside;
 
 use crate::debian::deb::{Deb, DebError};
 use crate::debian::filter::PathFilter;
-use crate::debian::status::{self, Conffiles, Triggers};
+use crate::debian::status::Conffiles;
 use crate::sandbox::Namespace;
 
 /// Directories of the root that are links into /usr (the merged /usr of Debian 12 and later, file-hierarchy(7)).
@@ -147,7 +149,7 @@ pub fn unpack(_: Namespace, packed: Packed<'_>, root: &Path, jobs: usize) -> Res
     }
     tree.finish_directories(laid.values()).map_err(|cause| error(0, cause))?;
     write_filter(filter, &tree.root).map_err(|cause| error(0, cause))?;
-    write_database(debs, &laid, &tree.root).map_err(|(index, cause)| error(index, cause))
+    database::write(debs, &laid, &tree.root).map_err(|(index, cause)| error(index, cause))
 }
 
 /// Tells dpkg what is left out.
@@ -188,7 +190,7 @@ impl<'a> Tree<'a> {
 
     /// Lays the data member of `deb`.
     fn lay(&self, deb: &Deb) -> Result<Laid, Cause> {
-        let conffiles = Conffiles::parse(&text(deb, "conffiles")).brought;
+        let conffiles = Conffiles::parse(&database::text(deb, "conffiles")).brought;
         let data = deb.data().map_err(|cause| io_cause("data.tar", cause))?;
         let mut laid = Laid { list: Vec::new(), places: Vec::new(), directories: Vec::new() };
         let mut archive = tar::Archive::new(data);
@@ -402,56 +404,6 @@ fn times(seconds: i64) -> Timestamps {
     let moment = Timespec { tv_sec: seconds, tv_nsec: 0 };
     Timestamps { last_access: moment, last_modification: moment }
 }
-
-fn text(deb: &Deb, name: &str) -> String {
-    deb.control().get(name).map_or_else(String::new, |bytes| String::from_utf8_lossy(bytes).into_owned())
-}
-
-/// dpkg's database, as its `--unpack` would have left it.
-fn write_database(debs: &[Deb], laid: &BTreeMap<usize, Laid>, root: &Inside) -> Result<(), (usize, Cause)> {
-    let place = |path: &str| format!("var/lib/dpkg/{path}");
-    let failed = |path: &str, cause: io::Error| match cause.raw_os_error() {
-        Some(libc::ELOOP | libc::ENOTDIR) => Cause::ThroughLink(place(path)),
-        _ => io_cause(&place(path), cause),
-    };
-    let write = |index: usize, path: &str, bytes: &[u8], mode: u32| {
-        root.write(&place(path), bytes, mode).map_err(|cause| (index, failed(path, cause)))
-    };
-    for directory in ["alternatives", "info", "parts", "triggers", "updates"] {
-        root.make_directories(&place(directory)).map_err(|cause| (0, failed(directory, cause)))?;
-    }
-    let (mut status, mut triggers) = (String::new(), Triggers::default());
-    let mut order: Vec<usize> = (0..debs.len()).collect();
-    order.sort_by(|&a, &b| debs[a].fields().name.cmp(&debs[b].fields().name));
-    for index in order {
-        let (deb, fields) = (&debs[index], debs[index].fields());
-        let name = status::info_name(fields);
-        status.push_str(&status::paragraph(fields, &Conffiles::parse(&text(deb, "conffiles"))));
-        triggers.add(&name, &text(deb, "triggers"));
-        let list: String = laid[&index].list.iter().map(|path| format!("{path}\n")).collect();
-        write(index, &format!("info/{name}.list"), list.as_bytes(), 0o644)?;
-        for (file, bytes) in deb.control().iter().filter(|(file, _)| *file != "control") {
-            write(
-                index,
-                &format!("info/{name}.{file}"),
-                bytes,
-                if SCRIPTS.contains(&file.as_str()) { 0o755 } else { 0o644 },
-            )?;
-        }
-    }
-    write(0, "info/format", b"1\n", 0o644)?;
-    write(0, "status", status.as_bytes(), 0o644)?;
-    for empty in ["available", "diversions", "statoverride", "triggers/Unincorp"] {
-        write(0, empty, b"", 0o644)?;
-    }
-    for (name, lines) in triggers.files() {
-        write(0, &format!("triggers/{name}"), lines.as_bytes(), 0o644)?;
-    }
-    Ok(())
-}
-
-/// Members of the control archive that are run.
-const SCRIPTS: [&str; 5] = ["config", "postinst", "postrm", "preinst", "prerm"];
 
 #[cfg(test)]
 mod tests {
