@@ -11,7 +11,7 @@
 //! | floor | modules |
 //! |---|---|
 //! | 7 | `command`: one file a verb |
-//! | 6 | `build`: the whole product on one screen; offline by signature |
+//! | 6 | `build`: the whole product on one screen; offline by signature; `cloud`: what a cloud wants of an image |
 //! | 5 | `plan`: recipe + lock + overlays, all pinned; `verify`: what is claimed of an image, and what shows it |
 //! | 4 | `overlay`, `lock`, `image` |
 //! | 3 | `recipe`, `rootfs`, `mirror`: the only one that asks an archive over the network |
@@ -22,6 +22,7 @@
 pub mod command;
 
 pub mod build;
+pub mod cloud;
 pub mod plan;
 pub mod verify;
 

@@ -2,7 +2,7 @@
 //!
 //! A plan is data. Whoever has the packages that its lock names can build it, offline, and gets the same bytes.
 
-mod target;
+pub mod target;
 
 use crate::digest::Digest;
 use crate::image::disk;

@@ -1,11 +1,15 @@
 //! `goldsmith check`
 
+mod target;
+
 use std::io::Write;
 
 use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use super::{print_json, tell_problems};
 use crate::overlay::Overlay;
+use crate::recipe::Target;
 use crate::recipe::fold::Folded;
 use crate::recipe::problem::Problem;
 use crate::recipe::project::{Mistakes, Project, ProjectError};
@@ -13,9 +17,19 @@ use crate::recipe::project::{Mistakes, Project, ProjectError};
 /// Read every recipe and overlay, and say what is wrong.
 ///
 /// Every mistake is shown with its file, line and column and with what to do about it. Nothing is fetched or changed.
+///
+/// With --target, images are held against the import rules of a cloud instead: what the recipe says of its disk and, where
+/// it is built, what is in the image.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  goldsmith check --deny-warnings   # in CI")]
+#[command(after_help = "Example:\n  goldsmith check --deny-warnings   # in CI\n  \
+                        goldsmith check --target alibaba  # before an upload")]
 pub struct Check {
+    /// With --target: which images; default: all.
+    #[arg(value_name = "IMAGE", requires = "target")]
+    images: Vec<String>,
+    /// Hold images against what this cloud or hypervisor takes.
+    #[arg(long, value_parser = targets(), conflicts_with = "deny_warnings")]
+    target: Option<Target>,
     /// Fail on warnings too.
     #[arg(long)]
     deny_warnings: bool,
@@ -26,6 +40,9 @@ pub struct Check {
 
 impl Check {
     pub fn run(self, project: &Project, out: &mut dyn Write) -> anyhow::Result<()> {
+        if let Some(target) = self.target {
+            return target::run(project, target, &self.images, self.json, out);
+        }
         let mut found = Found::default();
         let mut recipes = Vec::new();
         let names: Vec<String> = project.recipe_texts()?.into_keys().collect();
@@ -70,6 +87,13 @@ impl Check {
     }
 }
 
+/// Targets, by their names in recipes.
+pub(super) fn targets() -> impl TypedValueParser<Value = Target> {
+    let named = |name: &str| Target::ALL.into_iter().find(|target| target.name() == name);
+    PossibleValuesParser::new(Target::ALL.map(Target::name))
+        .try_map(move |name| named(&name).ok_or_else(|| format!("there is no target `{name}`")))
+}
+
 /// `1 recipe`, `2 recipes`.
 fn counted(count: usize, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
@@ -104,6 +128,11 @@ mod tests {
     use super::*;
     use std::fs;
 
+    /// `check` without arguments.
+    fn nothing() -> Check {
+        Check { images: Vec::new(), target: None, deny_warnings: false, json: false }
+    }
+
     /// What `check --json` prints in a project of these files, and whether it fails.
     fn checked(files: &[(&str, &str)], deny_warnings: bool) -> (serde_json::Value, Option<String>) {
         let folder = tempfile::tempdir().unwrap();
@@ -114,7 +143,10 @@ mod tests {
         }
         let mut out = Vec::new();
         let project = Project::find(folder.path()).unwrap();
-        let failed = Check { deny_warnings, json: true }.run(&project, &mut out).err().map(|error| error.to_string());
+        let failed = Check { deny_warnings, json: true, ..nothing() }
+            .run(&project, &mut out)
+            .err()
+            .map(|error| error.to_string());
         (serde_json::from_slice(&out).unwrap(), failed)
     }
 
@@ -155,6 +187,6 @@ mod tests {
     fn this_project_is_without_mistakes() {
         let project = Project::find(std::path::Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap();
         let mut out = Vec::new();
-        Check { deny_warnings: true, json: false }.run(&project, &mut out).unwrap();
+        Check { deny_warnings: true, ..nothing() }.run(&project, &mut out).unwrap();
     }
 }

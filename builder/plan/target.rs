@@ -24,7 +24,7 @@ const GIBIBYTES: u16 = 2;
 const EVERYWHERE: [&str; 3] = ["console=tty0", "console=ttyS0,115200n8", "systemd.gpt_auto=0"];
 
 /// The disk that a recipe wishes for; none, if it names no target.
-pub(super) fn disk(options: &ImageOptions) -> Option<Definition> {
+pub fn disk(options: &ImageOptions) -> Option<Definition> {
     let targets = &options.targets;
     if targets.is_empty() {
         return None;
@@ -43,7 +43,8 @@ pub(super) fn disk(options: &ImageOptions) -> Option<Definition> {
     Some(Definition { formats, gibibytes: options.size.unwrap_or(GIBIBYTES), arguments })
 }
 
-fn format(target: Target) -> Format {
+/// What `target` takes.
+pub fn format(target: Target) -> Format {
     match target {
         Target::Alibaba | Target::Kvm | Target::Openstack => Format::Qcow2,
         Target::Aws => Format::Raw,

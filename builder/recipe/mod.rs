@@ -122,6 +122,23 @@ pub enum Target {
     Openstack,
 }
 
+impl Target {
+    /// All of them.
+    pub const ALL: [Self; 6] = [Self::Alibaba, Self::Aws, Self::Azure, Self::Gcp, Self::Kvm, Self::Openstack];
+
+    /// As recipes say it: `alibaba`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Alibaba => "alibaba",
+            Self::Aws => "aws",
+            Self::Azure => "azure",
+            Self::Gcp => "gcp",
+            Self::Kvm => "kvm",
+            Self::Openstack => "openstack",
+        }
+    }
+}
+
 /// How the layers of the OCI image are compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -175,6 +192,13 @@ mod tests {
             firewall: None,
             exceptions: vec![],
             fail2ban: fail2ban::Fail2ban::default(),
+        }
+    }
+
+    #[test]
+    fn a_target_is_called_as_recipes_say_it() {
+        for target in Target::ALL {
+            assert_eq!(serde_json::to_value(target).unwrap(), target.name());
         }
     }
 
