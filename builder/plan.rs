@@ -26,6 +26,9 @@ pub struct Plan {
     pub overlays: Vec<Overlay>,
     /// What the toolbox is made of, which makes disks; needed if the recipe names a target.
     pub toolbox: Option<Ingredients>,
+    /// What the image knows itself by (`plan` in `/usr/lib/goldsmith/image.json`): an image with the same one has the same root
+    /// file system. None: it has no firewall, and so nothing that an instance could open.
+    pub image_id: Option<Digest>,
 }
 
 /// A lock that does not answer the recipe.
@@ -48,11 +51,25 @@ impl Plan {
         if lock.wish != recipe.wish_digest() {
             return Err(PlanError::Stale(recipe.name));
         }
-        let computed = computed::of(&recipe);
-        if !computed.entries.is_empty() {
-            overlays.push(computed);
+        let bare = computed::of(&recipe, None);
+        let says_nothing = bare.entries.is_empty();
+        overlays.push(bare);
+        let mut plan = Self { recipe, lock, overlays, toolbox: None, image_id: None };
+        // The image cannot hold its own digest, but that of all that decides it, this one word apart.
+        let identity = Digest::of(plan.root_text().as_bytes());
+        plan.overlays.pop();
+        if !says_nothing {
+            plan.overlays.push(computed::of(&plan.recipe, Some(&identity)));
+            plan.image_id = Some(identity);
         }
-        Ok(Self { recipe, lock, overlays, toolbox: None })
+        Ok(plan)
+    }
+
+    /// What decides the root file system: packages, accounts, overlays.
+    fn root_text(&self) -> String {
+        let mut text = format!("goldsmith {}\ntree {}\n", env!("CARGO_PKG_VERSION"), self.ingredients().digest());
+        text.extend(self.overlays.iter().map(|overlay| format!("overlay {} {}\n", overlay.name, overlay.digest)));
+        text
     }
 
     /// The same, with what makes its disks: the plan of the toolbox.
@@ -68,8 +85,7 @@ impl Plan {
 
     /// Of everything that decides the root file system and the image: two plans with one digest give the same bytes.
     pub fn digest(&self) -> Digest {
-        let mut text = format!("goldsmith {}\ntree {}\n", env!("CARGO_PKG_VERSION"), self.ingredients().digest());
-        text.extend(self.overlays.iter().map(|overlay| format!("overlay {} {}\n", overlay.name, overlay.digest)));
+        let mut text = self.root_text();
         text.push_str(&format!("definition {:?}\n", self.definition()));
         if let (Some(disk), Some(toolbox)) = (self.disk(), &self.toolbox) {
             text.push_str(&format!("disk {disk:?} made by {}\n", toolbox.digest()));

@@ -22,15 +22,16 @@ use crate::recipe::firewall::{Firewall, Ports, Protocol};
 /// A file: its path, mode, text, and why it is there.
 type File = (String, u32, String, &'static str);
 
-/// What `recipe` says about files, as files. An overlay without entries: it says nothing.
-pub fn of(recipe: &Recipe) -> Overlay {
+/// What `recipe` says about files, as files. An overlay without entries: it says nothing. `plan` is what the image is to know
+/// itself by: the digest of everything else that decides its root file system.
+pub fn of(recipe: &Recipe, plan: Option<&Digest>) -> Overlay {
     let mut files: Vec<File> = Vec::new();
     if let Some(wall) = &recipe.firewall {
         let why = "from [firewall]; which ports are open to whom helps an intruder, so only root reads it";
         files.push(("etc/iptables/rules.v4".to_owned(), 0o600, firewall::rules(wall, Family::V4), why));
         files.push(("etc/iptables/rules.v6".to_owned(), 0o600, firewall::rules(wall, Family::V6), why));
         let why = "what the image declares of itself: its units open no hole that is not declared here";
-        files.push(("usr/lib/goldsmith/image.json".to_owned(), 0o644, declaration(&recipe.name, wall), why));
+        files.push(("usr/lib/goldsmith/image.json".to_owned(), 0o644, declaration(&recipe.name, plan, wall), why));
     }
     let why = "from [fail2ban]; opens with the reasons itself";
     files.extend(jails(&recipe.fail2ban).into_iter().map(|(path, text)| (path, 0o644, text, why)));
@@ -53,15 +54,17 @@ fn laid((path, mode, text, why): File) -> (String, Laid) {
     (path, Laid { kind, mode, owner: root(), group: root(), why: why.to_owned() })
 }
 
-/// `image.json`: `{"name":"db","peers":{"api":{"ports":[22,3306]}},"egress":{}}`; a range of ports is a string.
-fn declaration(name: &str, firewall: &Firewall) -> String {
+/// `image.json`: `{"name":"db","plan":"sha256:…","peers":{"api":{"ports":[22,3306]}},"egress":{}}`; a range of ports is a string.
+fn declaration(name: &str, plan: Option<&Digest>, firewall: &Firewall) -> String {
     #[derive(Serialize)]
     struct Declaration<'a> {
         name: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        plan: Option<&'a Digest>,
         peers: BTreeMap<&'a str, Open>,
         egress: BTreeMap<&'a str, Open>,
     }
-    let declaration = Declaration { name, peers: open(firewall.peers()), egress: open(firewall.destinations()) };
+    let declaration = Declaration { name, plan, peers: open(firewall.peers()), egress: open(firewall.destinations()) };
     // Plain maps of strings and numbers: writing them cannot fail.
     serde_json::to_string(&declaration).unwrap_or_default() + "\n"
 }
@@ -94,7 +97,7 @@ mod tests {
     /// The text of a file that is computed for this project's recipe `name`.
     fn computed(name: &str, path: &str) -> String {
         let project = Project::find(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap();
-        let overlay = of(&project.load(name).unwrap().recipe);
+        let overlay = of(&project.load(name).unwrap().recipe, None);
         let LaidKind::File { bytes, .. } = &overlay.entries[path].kind else { panic!("{path} is no file") };
         String::from_utf8(bytes.to_vec()).unwrap()
     }
@@ -122,8 +125,17 @@ mod tests {
     }
 
     #[test]
+    fn the_image_knows_the_plan_that_it_was_made_by() {
+        let project = Project::find(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap();
+        let overlay = of(&project.load("api").unwrap().recipe, Some(&Digest::of(b"x")));
+        let LaidKind::File { bytes, .. } = &overlay.entries["usr/lib/goldsmith/image.json"].kind else { panic!() };
+        let text = String::from_utf8(bytes.to_vec()).unwrap();
+        assert!(text.contains(&format!("\"name\":\"api\",\"plan\":\"{}\"", Digest::of(b"x"))), "{text}");
+    }
+
+    #[test]
     fn a_recipe_without_a_firewall_computes_nothing() {
         let project = Project::find(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap();
-        assert!(of(&project.load("toolbox").unwrap().recipe).entries.is_empty());
+        assert!(of(&project.load("toolbox").unwrap().recipe, None).entries.is_empty());
     }
 }
