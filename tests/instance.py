@@ -54,11 +54,12 @@ def wrong(case, ran):
 
 def main():
     failed = 0
-    with tempfile.NamedTemporaryFile("w", suffix=".json") as image:
-        json.dump(TABLE["image"], image)
-        image.flush()
+    with tempfile.TemporaryDirectory() as folder:
+        image, secrets = pathlib.Path(folder, "image.json"), pathlib.Path(folder, "vendor-data")
+        image.write_text(json.dumps(TABLE["image"]))
         for case in TABLE["cases"]:
-            command = [sys.executable, "-I", INSTANCE, "plan", image.name]
+            secrets.write_text(case.get("secrets", ""))
+            command = [sys.executable, "-I", INSTANCE, "plan", image, secrets]
             ran = subprocess.run(command, input=facts_of(case), capture_output=True)
             for problem in wrong(case, ran):
                 failed += 1

@@ -30,7 +30,7 @@ fn an_instance_takes_facts_that_are_right_and_refuses_the_others_whole() {
     let show = format!("{}:/repository", repository().display());
     let (code, said) = shell("api", &["--show", &show], &["python3", "/repository/tests/instance.py"]);
     assert_eq!(code, Some(0), "{said}");
-    assert!(said.contains("96 cases, 0 wrong"), "{said}");
+    assert!(said.contains("112 cases, 0 wrong"), "{said}");
 }
 
 /// Rules files that are missing, empty, broken, or open more than they should, to the image's own firewall unit.
