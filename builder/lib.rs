@@ -13,7 +13,7 @@
 //! | 7 | `command`: one file a verb |
 //! | 6 | `build`: the whole product on one screen; offline by signature; `cloud`: what a cloud wants of an image |
 //! | 5 | `plan`: recipe + lock + overlays, all pinned; `verify`: what is claimed of an image, and what shows it |
-//! | 4 | `overlay`, `lock`, `image` |
+//! | 4 | `overlay`, `lock`, `image`; `machine`: a virtual one, that knows no recipe |
 //! | 3 | `recipe`, `rootfs`, `mirror`: the only one that asks an archive over the network |
 //! | 2 | `debian`: formats; `store`: the only cache; `sandbox`: the only one that starts a process |
 //! | 1 | `digest`, `epoch`, `arch`, `progress` |
@@ -28,6 +28,7 @@ pub mod verify;
 
 pub mod image;
 pub mod lock;
+pub mod machine;
 pub mod overlay;
 
 pub mod mirror;

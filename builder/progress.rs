@@ -170,6 +170,11 @@ impl Step {
         }
     }
 
+    /// How long it has been under way.
+    pub fn elapsed(&self) -> Duration {
+        self.since.elapsed()
+    }
+
     /// Shows one line that a person should read, above the bars.
     pub fn message(&self, line: &str) {
         self.progress.message(line);
@@ -181,6 +186,12 @@ impl Step {
             bar.finish_and_clear();
         }
         self.progress.message(&format!("{}: {summary} ({})", self.name, seconds(self.since.elapsed())));
+    }
+}
+
+impl fmt::Debug for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Step").field("name", &self.name).finish_non_exhaustive()
     }
 }
 

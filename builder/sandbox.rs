@@ -19,6 +19,7 @@ mod terminal;
 
 pub use layered::Layered;
 pub use namespace::Namespace;
+pub use terminal::Interrupts;
 
 use std::collections::BTreeMap;
 use std::ffi::{CString, OsStr};
@@ -99,6 +100,7 @@ pub struct Sandbox {
     root: PathBuf,
     binds: Vec<Bind>,
     environment: BTreeMap<String, String>,
+    network: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -130,6 +132,7 @@ impl Sandbox {
             root: root.into(),
             binds: Vec::new(),
             environment: environment.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+            network: false,
         }
     }
 
@@ -151,6 +154,14 @@ impl Sandbox {
     #[must_use]
     pub fn env(mut self, name: &str, value: impl Into<String>) -> Self {
         self.environment.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// Leaves programs in this machine's network: for a virtual machine whose ports are to be reached from here, and never for
+    /// what makes a byte of an artifact.
+    #[must_use]
+    pub fn with_network(mut self) -> Self {
+        self.network = true;
         self
     }
 
@@ -195,12 +206,13 @@ impl Sandbox {
     ) -> Result<Command, SandboxError> {
         let mut mounts = Mounts::prepare(self);
         let filter = Filter::without_sync();
+        let network = self.network;
         let mut command = Command::new(argv.first().map_or(OsStr::new("/bin/false"), AsRef::as_ref));
         command.args(argv.iter().skip(1)).env_clear().envs(&self.environment).current_dir("/");
         // SAFETY: between fork and exec only system calls are made, on strings that were made before.
         unsafe {
             command.pre_exec(move || {
-                become_first_process()?;
+                become_first_process(network)?;
                 mounts.enter()?;
                 filter.install()?;
                 last()
@@ -212,8 +224,9 @@ impl Sandbox {
 
 /// Inside `Command`'s child: a second fork, so that the program becomes process 1 of a pid namespace, and all that it
 /// leaves behind dies with it. The first child stays as a mere messenger of the exit code.
-fn become_first_process() -> io::Result<()> {
-    let new = libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWNET | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
+fn become_first_process(network: bool) -> io::Result<()> {
+    let new = libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
+    let new = if network { new } else { new | libc::CLONE_NEWNET };
     // SAFETY: system calls without pointers, but for `sethostname` (a static string) and `waitpid` (a local).
     unsafe {
         check(libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL))?;

@@ -5,7 +5,7 @@
 //! 7  command            one file a verb
 //! 6  build  cloud       the whole product on one screen; how it is handed over
 //! 5  plan  verify
-//! 4  image  overlay  lock
+//! 4  image  overlay  lock  machine
 //! 3  rootfs  recipe  fleet  mirror
 //! 2  sandbox  store  debian
 //! 1  digest  epoch  arch  progress
@@ -30,6 +30,7 @@ const FLOORS: [(&str, u8); 20] = [
     ("image", 4),
     ("overlay", 4),
     ("lock", 4),
+    ("machine", 4),
     ("rootfs", 3),
     ("recipe", 3),
     ("fleet", 3),
@@ -44,10 +45,11 @@ const FLOORS: [(&str, u8); 20] = [
 ];
 
 /// What the floors alone would allow and the design forbids, each with its reason.
-const NEVERS: [(&str, &[&str], &str); 6] = [
+const NEVERS: [(&str, &[&str], &str); 7] = [
     ("debian", &["recipe"], "Debian's formats know nothing of images"),
     ("rootfs", &["recipe", "lock", "mirror"], "a root file system is made from files, not from wishes or a network"),
     ("image", &["recipe", "lock", "overlay", "mirror"], "an artifact is a function of the sealed root file system"),
+    ("machine", &["recipe", "mirror"], "a machine runs whatever disk it is given"),
     ("lock", &["mirror", "store", "rootfs", "image"], "resolving is pure"),
     ("build", &["mirror"], "a build is offline by signature"),
     ("plan", &["mirror"], "a plan is pinned before anything is fetched"),

@@ -1,43 +1,37 @@
 //! `goldsmith boot`
 //!
 //! ```text
-//! images/NAME/disk.raw ──read-only──┐
-//! bundles/HOST/seed.iso ─read-only──┼─▶ QEMU of the toolbox, in the sandbox ─▶ serial console: this terminal, or a file
-//! scratch: what the machine writes ─┘   KVM if a machine starts with it, else TCG      └▶ milestones, as progress
+//!                     ┌─ (nothing)  its console is this terminal
+//! images/NAME/disk.raw┼─ --exec CMD what the command says, and its exit code; then it is shut down
+//!                     └─ --ssh      a session of `ops`, by ssh; then it is shut down
 //! ```
-//!
-//! A command (`--exec`) comes into the machine as a systemd unit in SMBIOS strings, as any host may give them to its guests
-//! (systemd.exec(5), `ImportCredential=`; smbios-type-11(7)), and speaks on a serial port of its own: not a byte of the
-//! image is another one for it.
 
-use std::fs;
+mod ssh;
+
 use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::thread;
-use std::time::Duration;
+use std::path::PathBuf;
 
-use anyhow::Context;
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
 use clap::{Args, ValueEnum};
 
 use super::build::{plan, processors};
 use super::shell::Ended;
 use super::{Usage, images};
 use crate::build::Built;
-use crate::progress::{Progress, Step, Total};
+use crate::machine::{Accelerator, Firmware, Forward, Host, Machine, Network};
+use crate::progress::Progress;
 use crate::recipe::project::Project;
 use crate::rootfs::tree::Workshop;
-use crate::sandbox::{Namespace, Sandbox};
+use crate::sandbox::Namespace;
 use crate::store::Store;
 
 /// Run an image in a virtual machine, from exactly the bytes that ship.
 ///
-/// The disk is only read: what the machine writes is gone when it ends. Its console is this terminal (Ctrl-A X ends it), or,
-/// with --exec, only the command's output is shown. There is no network but what the image sees of an empty one.
+/// The disk is only read: what the machine writes is gone when it ends. Its console is this terminal (Ctrl-A X switches it
+/// off). Nothing leads from it to a network, and nothing to it but --forward and --ssh.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  goldsmith boot api\n  goldsmith boot db --secure-boot --bundle bundles/db-1\n  \
-                        goldsmith boot db --exec 'systemctl --failed'")]
+#[command(after_help = "Example:\n  goldsmith boot api\n  goldsmith boot db --ssh\n  \
+                        goldsmith boot db --secure-boot --bundle bundles/db-1 --exec 'systemctl --failed'\n  \
+                        goldsmith boot api --forward 8443:443   # https://localhost:8443/")]
 pub struct Boot {
     /// Which. It must be built, and have a target in its recipe.
     #[arg(value_name = "IMAGE")]
@@ -51,26 +45,40 @@ pub struct Boot {
     /// Start it from UEFI, with Secure Boot on and Microsoft's keys.
     #[arg(long, group = "how")]
     secure_boot: bool,
-    /// Attach what `goldsmith bundle` wrote to this folder.
+    /// Attach what `goldsmith bundle` wrote to this folder. The machine is 10.0.2.15 of 10.0.2.0/24, by DHCP.
     #[arg(long, value_name = "DIR")]
     bundle: Option<PathBuf>,
-    /// Run this in the machine, as root, once it has booted; then shut it down. The exit code is that of the command.
-    #[arg(long, value_name = "COMMAND")]
+    /// Run this in the machine, as root, once it has booted; then shut it down. The exit code is that of the command. (By
+    /// systemd 256 or later in the image.)
+    #[arg(long, value_name = "COMMAND", group = "what")]
     exec: Option<String>,
-    /// End the machine after so many seconds, with --exec.
+    /// Log in by ssh once it serves; after the session, shut it down. Without --bundle it is told of a key made for this one
+    /// time, and that all its peers are this machine.
+    #[arg(long, group = "what")]
+    ssh: bool,
+    /// The private key for --ssh, if the bundle is yours.
+    #[arg(long, value_name = "FILE", requires = "ssh", requires = "bundle")]
+    identity: Option<PathBuf>,
+    /// Lead a port of 127.0.0.1 to one of the machine. Can be given several times.
+    #[arg(long, value_name = "HOST:GUEST")]
+    forward: Vec<Forward>,
+    /// Switch the machine off after so many seconds, with --exec; give up to log in, with --ssh.
     #[arg(long, value_name = "SECONDS", default_value_t = 900)]
     timeout: u32,
     /// Its memory, in MiB.
     #[arg(long, value_name = "MIB", default_value_t = 1536, value_parser = clap::value_parser!(u32).range(256..))]
     memory: u32,
+    /// The size of its disk, in GiB, as a cloud makes it larger than its image. Default: the image's.
+    #[arg(long, value_name = "GIB")]
+    size: Option<u16>,
     /// What runs its instructions.
     #[arg(long, value_name = "HOW", default_value = "auto")]
-    accelerator: Accelerator,
+    accelerator: Wish,
 }
 
 /// `--accelerator`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Accelerator {
+enum Wish {
     /// KVM where a machine starts with it, which is tried, else TCG.
     Auto,
     /// The processor itself.
@@ -78,18 +86,6 @@ enum Accelerator {
     /// Translated; slow, and everywhere.
     Tcg,
 }
-
-/// What starts a machine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Firmware {
-    Bios,
-    Uefi,
-    SecureBoot,
-}
-
-/// Where the machine's own files are for QEMU, and the image's: directories that every Debian system has.
-const SCRATCH: &str = "/mnt";
-const IMAGE: &str = "/media";
 
 impl Boot {
     pub fn run(self, project: &Project, progress: &Progress, out: &mut dyn Write) -> anyhow::Result<()> {
@@ -109,35 +105,32 @@ impl Boot {
         let scratch = store.scratch()?;
         let workshop = Workshop { namespace, store, progress: progress.clone(), jobs: processors(), keep: false };
         let tree = workshop.tree(toolbox)?;
-        let sandbox = Sandbox::new(namespace, &tree.root).lend(scratch.path(), SCRATCH);
-        let sandbox = sandbox.show(folder.canonicalize()?, IMAGE).env("TMPDIR", SCRATCH);
-        let sandbox = if Path::new(KVM).exists() { sandbox.lend(KVM, KVM) } else { sandbox };
-
-        let mut arguments = self.machine(accelerator(self.accelerator, &sandbox, scratch.path())?);
-        if let Some(bundle) = &self.bundle {
-            let seed = bundle.join("seed.iso");
-            fs::copy(&seed, scratch.path().join("seed.iso"))
-                .with_context(|| format!("cannot read {}", seed.display()))?;
-            arguments.extend(words("-drive file=/mnt/seed.iso,format=raw,if=virtio,readonly=on"));
-        }
-        if self.firmware() != Firmware::Bios {
-            let variables = self.firmware().variables();
-            fs::copy(tree.root.join(variables), scratch.path().join("variables"))
-                .with_context(|| format!("the toolbox has no {variables}"))?;
-        }
-        match &self.exec {
-            None => {
-                arguments.extend(words("-serial mon:stdio"));
-                let status = sandbox.run_here(&arguments)?;
-                anyhow::ensure!(status.success(), "QEMU failed ({status})");
-                Ok(())
-            }
-            Some(command) => {
-                arguments.extend(credentials(command));
-                let (said, code) = self.exec(&arguments, (&sandbox, scratch.path()), progress)?;
+        let host = Host { namespace, toolbox: &tree.root, scratch: scratch.path() };
+        let machine = Machine {
+            firmware: self.firmware(),
+            accelerator: self.accelerator.found(&host)?,
+            processors: processors().clamp(1, 4),
+            memory: self.memory,
+            disk: folder.join("disk.raw"),
+            size: self.size,
+            seed: self.bundle.as_ref().map(|bundle| bundle.join("seed.iso")),
+            network: Network { forwards: self.forward, more: Vec::new() },
+            strings: Vec::new(),
+            more: Vec::new(),
+        };
+        match (self.exec, self.ssh) {
+            (Some(command), _) => {
+                let (said, code) = machine.run(&host, (&command, self.timeout), progress)?;
                 out.write_all(said.as_bytes())?;
                 if code == 0 { Ok(()) } else { Err(Ended(code).into()) }
             }
+            (None, true) => {
+                let peers = plan.recipe.firewall.iter().flat_map(|firewall| firewall.peers().into_keys());
+                let peers = peers.map(str::to_owned).collect();
+                let way_in = ssh::WayIn::new(&host, self.identity.as_deref(), machine.seed.is_some(), peers)?;
+                way_in.session(machine, (&host, self.timeout), progress)
+            }
+            (None, false) => Ok(machine.on_this_terminal(&host)?),
         }
     }
 
@@ -148,161 +141,18 @@ impl Boot {
             _ => Firmware::Bios,
         }
     }
-
-    /// QEMU's arguments, but for consoles. A machine as clouds have them: virtio, and nothing that they have not.
-    fn machine(&self, accelerator: &str) -> Vec<String> {
-        let smp = processors().clamp(1, 4);
-        let mut all = words(&format!(
-            "qemu-system-x86_64 {accelerator} -smp {smp} -m {} -nodefaults -display none -no-reboot \
-             -device virtio-rng-pci -drive file=/media/disk.raw,format=raw,if=virtio,snapshot=on \
-             -netdev user,id=net,restrict=on -device virtio-net-pci,netdev=net,romfile=",
-            self.memory
-        ));
-        all.extend(words(self.firmware().arguments()));
-        all
-    }
-
-    /// Runs the machine to the end of its command; what that said, and its exit code.
-    fn exec(
-        &self,
-        arguments: &[String],
-        (sandbox, scratch): (&Sandbox, &Path),
-        progress: &Progress,
-    ) -> anyhow::Result<(String, u8)> {
-        let limit = self.timeout.to_string();
-        let mut argv = words("timeout -k 5");
-        argv.push(limit);
-        argv.extend(arguments.iter().cloned());
-        argv.extend(words("-serial file:/mnt/console -serial file:/mnt/output"));
-        let step = progress.step("boot", Total::Unknown);
-        let (console, output) = (scratch.join("console"), scratch.join("output"));
-        let ended = thread::scope(|scope| {
-            let machine = scope.spawn(|| sandbox.run(&argv));
-            while !machine.is_finished() {
-                thread::sleep(Duration::from_millis(200));
-                tell(&step, &text(&console));
-            }
-            machine.join()
-        });
-        let ended = ended.map_err(|_| anyhow::anyhow!("the thread that ran QEMU ended by itself"))??;
-        let said = text(&output).replace('\r', "");
-        let Some((said, code)) =
-            said.rsplit_once(EXIT).and_then(|(said, code)| Some((said, code.trim().parse().ok()?)))
-        else {
-            let console = text(&console);
-            let last: Vec<&str> = console.lines().rev().take(12).collect::<Vec<_>>().into_iter().rev().collect();
-            let why = match ended.status.code() {
-                Some(124 | 137) => format!("did not come to the end of the command in {} s", self.timeout),
-                _ => format!("ended before the command did ({}) {}", ended.status, ended.text.trim()),
-            };
-            anyhow::bail!("the machine {why}; last it said:\n{}", last.join("\n"));
-        };
-        step.done("shut down");
-        Ok((said.split_once(BEGIN).map_or(said, |(_, said)| said).to_owned(), code))
-    }
 }
 
-impl Firmware {
-    fn arguments(self) -> &'static str {
-        match self {
-            Self::Bios => "-machine q35",
-            Self::Uefi => {
-                "-machine q35 -drive if=pflash,format=raw,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.fd \
-                 -drive if=pflash,format=raw,file=/mnt/variables"
+impl Wish {
+    fn found(self, host: &Host<'_>) -> anyhow::Result<Accelerator> {
+        match (self, Accelerator::tried(host)?) {
+            (Self::Kvm, Accelerator::Tcg) => {
+                anyhow::bail!("no machine starts with KVM here\nhelp: --accelerator tcg needs none")
             }
-            Self::SecureBoot => {
-                "-machine q35,smm=on -global driver=cfi.pflash01,property=secure,value=on \
-                 -drive if=pflash,format=raw,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.ms.fd \
-                 -drive if=pflash,format=raw,file=/mnt/variables"
-            }
+            (Self::Tcg, _) => Ok(Accelerator::Tcg),
+            (_, found) => Ok(found),
         }
     }
-
-    /// What the firmware remembers at its first start, below the toolbox's root.
-    fn variables(self) -> &'static str {
-        match self {
-            Self::SecureBoot => "usr/share/OVMF/OVMF_VARS_4M.ms.fd",
-            _ => "usr/share/OVMF/OVMF_VARS_4M.fd",
-        }
-    }
-}
-
-const KVM: &str = "/dev/kvm";
-const WITH_KVM: &str = "-accel kvm -cpu host";
-const WITH_TCG: &str = "-accel tcg,thread=multi -cpu max";
-
-/// Tries KVM, unless it is not to be: where it is offered and does not work, a machine hangs without a word. With it, a BIOS
-/// says its first line at once.
-fn accelerator(wish: Accelerator, sandbox: &Sandbox, scratch: &Path) -> anyhow::Result<&'static str> {
-    if wish == Accelerator::Tcg {
-        return Ok(WITH_TCG);
-    }
-    let mut works = false;
-    if Path::new(KVM).exists() {
-        let tried = format!(
-            "timeout -k 1 3 qemu-system-x86_64 {WITH_KVM} -m 64 -nodefaults -display none \
-             -chardev file,id=said,path=/mnt/tried -device isa-debugcon,iobase=0x402,chardev=said"
-        );
-        sandbox.run(&words(&tried))?;
-        works = text(&scratch.join("tried")).contains("SeaBIOS");
-    }
-    match (works, wish) {
-        (true, _) => Ok(WITH_KVM),
-        (false, Accelerator::Kvm) => {
-            anyhow::bail!("no machine starts with KVM here\nhelp: --accelerator tcg needs none")
-        }
-        (false, _) => Ok(WITH_TCG),
-    }
-}
-
-fn words(text: &str) -> Vec<String> {
-    text.split_whitespace().map(str::to_owned).collect()
-}
-
-/// What is in a file that QEMU writes, as far as it is there.
-fn text(file: &Path) -> String {
-    fs::read(file).map_or_else(|_| String::new(), |bytes| String::from_utf8_lossy(&bytes).into_owned())
-}
-
-/// What a console says on the way, and what that means; the last one counts.
-const MILESTONES: [(&str, &str); 5] = [
-    ("Linux version", "the kernel runs"),
-    ("Run /init as init process", "initramfs"),
-    ("Welcome to", "systemd runs"),
-    ("Reached target", "services start"),
-    ("login: ", "login prompt; waiting for the command"),
-];
-
-fn tell(step: &Step, console: &str) {
-    if let Some((_, means)) = MILESTONES.iter().rfind(|(said, _)| console.contains(said)) {
-        step.now(means);
-    }
-}
-
-/// Around what the command says.
-const BEGIN: &str = "@@BEGIN\n";
-const EXIT: &str = "@@EXIT ";
-
-/// A unit that runs `command` when the machine has booted, and shuts it down.
-fn credentials(command: &str) -> Vec<String> {
-    let script = format!(
-        "exec >/dev/ttyS1 2>&1\nstty -F /dev/ttyS1 raw\nprintf '@@BEGIN\\n'\nsystemctl is-system-running --wait >/dev/null\n\
-         cd /\n(\n{command}\n)\necho \"@@EXIT $?\"\nsystemctl poweroff\n"
-    );
-    let script = BASE64_STANDARD.encode(script);
-    let unit = format!(
-        "[Unit]\nDefaultDependencies=no\nAfter=sysinit.target\n[Service]\nEnvironment=PATH=/usr/sbin:/usr/bin:/sbin:/bin\n\
-         ExecStart=/bin/sh -c \"echo {script} | base64 -d | sh\"\n"
-    );
-    let strings = [
-        ("systemd.extra-unit.goldsmith-exec.service", unit.as_str()),
-        ("systemd.unit-dropin.multi-user.target~goldsmith", "[Unit]\nWants=goldsmith-exec.service\n"),
-    ];
-    let string = |(name, value): (&str, &str)| {
-        let value = BASE64_STANDARD.encode(value);
-        ["-smbios".to_owned(), format!("type=11,value=io.systemd.credential.binary:{name}={value}")]
-    };
-    strings.into_iter().flat_map(string).collect()
 }
 
 #[cfg(test)]
@@ -316,28 +166,22 @@ mod tests {
         boot: Boot,
     }
 
-    fn parsed(arguments: &[&str]) -> Boot {
-        Line::try_parse_from([&["boot", "api"], arguments].concat()).unwrap().boot
+    fn parsed(arguments: &[&str]) -> Result<Boot, clap::Error> {
+        Line::try_parse_from([&["boot", "api"], arguments].concat()).map(|line| line.boot)
     }
 
     #[test]
     fn a_machine_starts_from_one_firmware() {
-        assert_eq!(parsed(&[]).firmware(), Firmware::Bios);
-        assert_eq!(parsed(&["--uefi"]).firmware(), Firmware::Uefi);
-        assert_eq!(parsed(&["--secure-boot"]).firmware(), Firmware::SecureBoot);
-        assert!(Line::try_parse_from(["boot", "api", "--bios", "--uefi"]).is_err());
+        assert_eq!(parsed(&[]).unwrap().firmware(), Firmware::Bios);
+        assert_eq!(parsed(&["--uefi"]).unwrap().firmware(), Firmware::Uefi);
+        assert_eq!(parsed(&["--secure-boot"]).unwrap().firmware(), Firmware::SecureBoot);
+        assert!(parsed(&["--bios", "--uefi"]).is_err());
     }
 
     #[test]
-    fn the_shipped_disk_is_only_read() {
-        let arguments = parsed(&[]).machine(WITH_TCG);
-        assert!(arguments.contains(&"file=/media/disk.raw,format=raw,if=virtio,snapshot=on".to_owned()));
-    }
-
-    #[test]
-    fn a_command_with_any_letters_is_words_of_base64() {
-        let arguments = credentials("echo \"a, b\"; exit 3");
-        assert_eq!(arguments.len(), 4);
-        assert!(!arguments.iter().any(|word| word.contains("exit 3") || word.contains(' ')));
+    fn a_command_and_a_session_exclude_each_other_and_a_private_key_needs_its_bundle() {
+        assert!(parsed(&["--ssh", "--exec", "true"]).is_err());
+        assert!(parsed(&["--ssh", "--identity", "key"]).is_err());
+        assert!(parsed(&["--ssh", "--identity", "key", "--bundle", "bundles/api-1"]).is_ok());
     }
 }

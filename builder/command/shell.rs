@@ -127,7 +127,7 @@ impl Bind {
 
 /// What keeps a terminal readable inside.
 #[expect(clippy::disallowed_methods, reason = "a terminal has its name in the environment, and no byte depends on it")]
-fn terminal() -> String {
+pub(super) fn terminal() -> String {
     std::env::var("TERM").unwrap_or_else(|_| "dumb".to_owned())
 }
 

@@ -1,6 +1,7 @@
 //! Programs that a person works with: Ctrl-C is theirs, and the terminal comes back afterwards.
 
 use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::check;
 
@@ -39,6 +40,45 @@ impl Drop for Lent {
             for (number, handler) in &self.handlers {
                 libc::signal(*number, *handler);
             }
+        }
+    }
+}
+
+/// How often somebody has asked this process to end, since it listens.
+static ASKED: AtomicUsize = AtomicUsize::new(0);
+
+extern "C" fn asked(_: libc::c_int) {
+    ASKED.fetch_add(1, Ordering::Relaxed);
+}
+
+/// While this is held, Ctrl-C and SIGTERM do not end this process, but are counted: whoever has started something ends it
+/// first. When it is dropped, they do again.
+#[derive(Debug)]
+pub struct Interrupts {
+    before: Vec<(libc::c_int, libc::sighandler_t)>,
+}
+
+impl Interrupts {
+    /// Begins to listen.
+    pub fn listen() -> Self {
+        ASKED.store(0, Ordering::Relaxed);
+        let handler = asked as extern "C" fn(libc::c_int) as libc::sighandler_t;
+        // SAFETY: a handler that only counts.
+        let before = [libc::SIGINT, libc::SIGTERM].map(|number| (number, unsafe { libc::signal(number, handler) }));
+        Self { before: before.to_vec() }
+    }
+
+    /// How often it was asked.
+    pub fn count(&self) -> usize {
+        ASKED.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Interrupts {
+    fn drop(&mut self) {
+        for (number, handler) in &self.before {
+            // SAFETY: the handlers are those that were there.
+            unsafe { libc::signal(*number, *handler) };
         }
     }
 }

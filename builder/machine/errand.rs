@@ -1,0 +1,65 @@
+//! A command that the guest runs for us, without a byte of its image being another one for it.
+//!
+//! ```text
+//! SMBIOS strings ─▶ systemd: a unit, and a drop-in that wants it ─▶ sh, when the machine has booted
+//!                                                                   └─▶ a serial port of its own: what it says, its exit code
+//! ```
+//!
+//! Any host may give its guests such strings (systemd.system-credentials(7), smbios-type-11(7)); a cloud's host does not, and
+//! what can write them has the machine anyway. systemd knows `systemd.extra-unit.*` since version 256: Debian 13.
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+
+/// Around what the command says.
+const BEGIN: &str = "@@BEGIN\n";
+const EXIT: &str = "@@EXIT ";
+
+/// The SMBIOS strings that make a machine run `command` as root when it has booted, and shut down after it. Its output is on
+/// the second serial port.
+pub(super) fn strings(command: &str) -> [String; 2] {
+    let script = format!(
+        "exec >/dev/ttyS1 2>&1\nstty -F /dev/ttyS1 raw\nprintf '{}'\nsystemctl is-system-running --wait >/dev/null\n\
+         cd /\n(\n{command}\n)\necho \"{EXIT}$?\"\nsystemctl poweroff\n",
+        BEGIN.replace('\n', "\\n")
+    );
+    let script = BASE64_STANDARD.encode(script);
+    let unit = format!(
+        "[Unit]\nDefaultDependencies=no\nAfter=sysinit.target\n[Service]\nEnvironment=PATH=/usr/sbin:/usr/bin:/sbin:/bin\n\
+         ExecStart=/bin/sh -c \"echo {script} | base64 -d | sh\"\n"
+    );
+    [
+        credential("systemd.extra-unit.goldsmith-errand.service", &unit),
+        credential("systemd.unit-dropin.multi-user.target~goldsmith", "[Unit]\nWants=goldsmith-errand.service\n"),
+    ]
+}
+
+/// One credential as an SMBIOS string.
+pub fn credential(name: &str, value: &str) -> String {
+    format!("io.systemd.credential.binary:{name}={}", BASE64_STANDARD.encode(value))
+}
+
+/// What the command said and its exit code, of what came over the second serial port; none, if it did not come to its end.
+pub(super) fn ended(said: &str) -> Option<(String, u8)> {
+    let said = said.replace('\r', "");
+    let (said, code) = said.rsplit_once(EXIT)?;
+    let said = said.split_once(BEGIN).map_or(said, |(_, said)| said);
+    Some((said.to_owned(), code.trim().parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_with_any_letters_is_words_of_base64() {
+        let strings = strings("echo \"a, b\"; exit 3");
+        assert!(!strings.iter().any(|string| string.contains("exit 3") || string.contains([' ', ','])), "{strings:?}");
+    }
+
+    #[test]
+    fn what_it_says_stands_between_two_marks() {
+        assert_eq!(ended("noise\r\n@@BEGIN\none\r\ntwo\n@@EXIT 7\n"), Some(("one\ntwo\n".to_owned(), 7)));
+        assert_eq!(ended("@@BEGIN\none\n"), None);
+    }
+}

@@ -1,0 +1,178 @@
+//! A machine under way: its milestones, its end, its power button.
+
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use super::errand;
+use super::milestone::Milestones;
+use super::{MachineError, text};
+use crate::progress::{Progress, Step, Total};
+use crate::sandbox::{Interrupts, Output, Sandbox, SandboxError};
+
+/// How often a console is looked at.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// How long a system may take to shut down after its power button was pressed. (A database that was started a moment ago, on a
+/// translated processor, takes its time.)
+const SHUTDOWN: Duration = Duration::from_secs(120);
+
+/// A machine that was started. Dropped, it is switched off.
+#[derive(Debug)]
+pub struct Running {
+    plug: Plug,
+    step: Step,
+    milestones: Milestones,
+    interrupts: Interrupts,
+}
+
+/// What keeps it running. Dropped, it is pulled.
+#[derive(Debug)]
+struct Plug {
+    scratch: PathBuf,
+    thread: Option<JoinHandle<Result<Output, SandboxError>>>,
+}
+
+impl Running {
+    pub(super) fn new(sandbox: Sandbox, argv: Vec<String>, scratch: &Path, progress: &Progress) -> Self {
+        Self {
+            interrupts: Interrupts::listen(),
+            step: progress.step("boot", Total::Unknown),
+            milestones: Milestones::default(),
+            plug: Plug { scratch: scratch.to_owned(), thread: Some(thread::spawn(move || sandbox.run(&argv))) },
+        }
+    }
+
+    /// When it got where.
+    pub fn milestones(&self) -> &Milestones {
+        &self.milestones
+    }
+
+    /// What its console has said so far.
+    pub fn console(&self) -> String {
+        text(&self.plug.scratch.join("console"))
+    }
+
+    /// Waits until the console says that it has come to `milestone`.
+    ///
+    /// # Errors
+    /// It ended before, or has not come there `limit` seconds after power-on; or somebody pressed Ctrl-C, and it was shut down.
+    pub fn until(&mut self, milestone: &str, limit: u32) -> Result<(), MachineError> {
+        while self.milestones.at(milestone).is_none() {
+            if let Some(output) = self.look()? {
+                return Err(self.ended(milestone, &output));
+            }
+            if self.step.elapsed().as_secs() > u64::from(limit) {
+                return Err(self.late(milestone, limit));
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for the end of the errand that it was started with: what that said, and its exit code.
+    pub(super) fn errand(mut self, limit: u32) -> Result<(String, u8), MachineError> {
+        let output = loop {
+            if let Some(output) = self.look()? {
+                break output;
+            }
+        };
+        let Some(ended) = errand::ended(&text(&self.plug.scratch.join("output"))) else {
+            let killed = matches!(output.status.code(), Some(124 | 137));
+            let awaited = "the end of the command";
+            return Err(if killed { self.late(awaited, limit) } else { self.ended(awaited, &output) });
+        };
+        self.step.done(&format!("{}, shut down", self.milestones));
+        Ok(ended)
+    }
+
+    /// Presses the power button and waits for the end; after two minutes, or on Ctrl-C, pulls the plug.
+    ///
+    /// # Errors
+    /// QEMU failed.
+    pub fn shut_down(mut self) -> Result<(), MachineError> {
+        if let Some(output) = self.switched_off()?
+            && !output.status.success()
+        {
+            return Err(self.ended("it was shut down", &output));
+        }
+        self.step.done(&format!("{}, shut down", self.milestones));
+        Ok(())
+    }
+
+    fn switched_off(&mut self) -> Result<Option<Output>, MachineError> {
+        self.step.now("shutting down");
+        self.plug.tell("system_powerdown");
+        let since = self.step.elapsed();
+        let interrupts = self.interrupts.count();
+        let patience =
+            |running: &Self| running.step.elapsed() < since + SHUTDOWN && running.interrupts.count() == interrupts;
+        while self.plug.thread.as_ref().is_some_and(|thread| !thread.is_finished()) && patience(self) {
+            thread::sleep(LOOK);
+        }
+        self.plug.tell("quit");
+        self.plug.thread.take().map(joined).transpose()
+    }
+
+    /// Looks at the console after a moment; what QEMU said, if it has ended.
+    fn look(&mut self) -> Result<Option<Output>, MachineError> {
+        thread::sleep(LOOK);
+        self.milestones.look(&text(&self.plug.scratch.join("console")), &self.step);
+        if self.interrupts.count() > 0 {
+            self.switched_off()?;
+            return Err(MachineError::Interrupted);
+        }
+        match self.plug.thread.take_if(|thread| thread.is_finished()) {
+            Some(thread) => joined(thread).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    fn ended(&self, awaited: &str, output: &Output) -> MachineError {
+        let (awaited, status, said) = (awaited.to_owned(), output.status.to_string(), output.text.trim().to_owned());
+        MachineError::Ended { awaited, status, said, console: self.last_lines() }
+    }
+
+    fn late(&self, awaited: &str, limit: u32) -> MachineError {
+        let (awaited, seconds) = (awaited.to_owned(), u64::from(limit));
+        MachineError::Late { awaited, seconds, console: self.last_lines() }
+    }
+
+    fn last_lines(&self) -> String {
+        let console = self.console();
+        let lines: Vec<&str> = console.lines().collect();
+        lines[lines.len().saturating_sub(12)..].join("\n")
+    }
+}
+
+impl Plug {
+    /// One line to QEMU's monitor. A machine that has ended does not hear it, and that is as well.
+    fn tell(&self, line: &str) {
+        // By way of a descriptor: the path of a socket has at most 107 bytes (unix(7)).
+        let sent = File::open(&self.scratch).and_then(|folder| {
+            let mut monitor = UnixStream::connect(format!("/proc/self/fd/{}/monitor", folder.as_raw_fd()))?;
+            writeln!(monitor, "{line}")
+        });
+        drop(sent);
+    }
+}
+
+impl Drop for Plug {
+    fn drop(&mut self) {
+        if let Some(thread) = self.thread.take() {
+            self.tell("quit");
+            // What it said does not matter any more; that it has ended does.
+            drop(thread.join());
+        }
+    }
+}
+
+fn joined(thread: JoinHandle<Result<Output, SandboxError>>) -> Result<Output, MachineError> {
+    match thread.join() {
+        Ok(output) => Ok(output?),
+        Err(panic) => std::panic::resume_unwind(panic),
+    }
+}
