@@ -33,7 +33,7 @@ impl Image {
         let mut recipe = project.load("db").unwrap().recipe;
         recipe.image = ImageOptions { targets: Target::ALL.into(), ..ImageOptions::default() };
         let disk = target::disk(&recipe.image).unwrap();
-        let computed = crate::overlay::computed::of(&recipe);
+        let computed = crate::overlay::computed::of(&recipe, None);
         let mut files = BTreeMap::new();
         for (path, laid) in &computed.entries {
             if let crate::overlay::LaidKind::File { bytes, .. } = &laid.kind {

@@ -9,7 +9,7 @@
 mod ssh;
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
@@ -17,7 +17,7 @@ use super::build::{plan, processors};
 use super::shell::Ended;
 use super::{Usage, images};
 use crate::build::Built;
-use crate::machine::{Accelerator, Firmware, Forward, Host, Machine, Network};
+use crate::machine::{Accelerator, Cable, Firmware, Forward, Host, Machine, Network, Switch};
 use crate::progress::Progress;
 use crate::recipe::project::Project;
 use crate::rootfs::tree::Workshop;
@@ -62,6 +62,10 @@ pub struct Boot {
     /// Lead a port of 127.0.0.1 to one of the machine. Can be given several times.
     #[arg(long, value_name = "HOST:GUEST")]
     forward: Vec<Forward>,
+    /// Put it into a network with every other machine on this computer that is started with the same name, in place of one of
+    /// its own; its address is what its bundle says.
+    #[arg(long, value_name = "NAME", requires = "bundle", conflicts_with_all = ["forward", "ssh"])]
+    network: Option<String>,
     /// Switch the machine off after so many seconds, with --exec; give up to log in, with --ssh.
     #[arg(long, value_name = "SECONDS", default_value_t = 900)]
     timeout: u32,
@@ -106,6 +110,8 @@ impl Boot {
         let workshop = Workshop { namespace, store, progress: progress.clone(), jobs: processors(), keep: false };
         let tree = workshop.tree(toolbox)?;
         let host = Host { namespace, toolbox: &tree.root, scratch: scratch.path() };
+        let cable = self.network.as_deref().map(|name| cable(name, self.bundle.as_deref(), &workshop.store));
+        let cable = cable.transpose()?;
         let machine = Machine {
             firmware: self.firmware(),
             accelerator: self.accelerator.found(&host)?,
@@ -114,7 +120,7 @@ impl Boot {
             disk: folder.join("disk.raw"),
             size: self.size,
             seed: self.bundle.as_ref().map(|bundle| bundle.join("seed.iso")),
-            network: Network { forwards: self.forward, more: Vec::new() },
+            network: Network { forwards: self.forward, more: Vec::new(), cable },
             strings: Vec::new(),
             more: Vec::new(),
         };
@@ -141,6 +147,16 @@ impl Boot {
             _ => Firmware::Bios,
         }
     }
+}
+
+/// The place of the machine with this bundle in the network `name` of this user.
+fn cable(name: &str, bundle: Option<&Path>, store: &Store) -> anyhow::Result<Cable> {
+    if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
+        let message = format!("`{name}` cannot be the name of a network");
+        return Err(Usage { message, help: Some("use letters, digits and `-`".to_owned()) }.into());
+    }
+    let bundle = bundle.map(Path::canonicalize).transpose()?.unwrap_or_default();
+    Ok(Cable::new(Switch::new(&store.root().join("networks"), name), &bundle.to_string_lossy()))
 }
 
 impl Wish {

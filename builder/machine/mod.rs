@@ -17,6 +17,7 @@ mod firmware;
 mod milestone;
 mod network;
 mod running;
+mod switch;
 
 use std::fs;
 use std::io;
@@ -25,8 +26,9 @@ use std::path::{Path, PathBuf};
 pub use accelerator::Accelerator;
 pub use firmware::Firmware;
 pub use milestone::Milestones;
-pub use network::{Forward, NEIGHBOUR, Network};
+pub use network::{Cable, Forward, NEIGHBOUR, Network};
 pub use running::Running;
+pub use switch::Switch;
 
 use crate::progress::Progress;
 use crate::sandbox::{Namespace, Sandbox, SandboxError};
@@ -196,17 +198,25 @@ impl Machine {
             return Err(MachineError::Disk(made.text.trim().to_owned()));
         }
         let sandbox = if self.network.forwards.is_empty() { sandbox } else { sandbox.with_network() };
+        let sandbox = match &self.network.cable {
+            None => sandbox,
+            Some(Cable { switch, .. }) => {
+                switch.serve().map_err(|cause| file(switch.directory(), cause))?;
+                sandbox.lend(switch.directory(), network::SWITCH)
+            }
+        };
         Ok((sandbox, self.words()))
     }
 
     fn words(&self) -> Vec<String> {
         let mut all = words(&format!(
             "qemu-system-x86_64 {} -smp {} -m {} -nodefaults -display none -no-reboot -device virtio-rng-pci \
-             -drive file={SCRATCH}/disk.qcow2,format=qcow2,if=virtio,cache=unsafe -device virtio-net-pci,netdev=net,romfile= \
+             -drive file={SCRATCH}/disk.qcow2,format=qcow2,if=virtio,cache=unsafe -device virtio-net-pci,netdev=net,romfile={} \
              -netdev",
             self.accelerator.words(),
             self.processors,
             self.memory,
+            self.network.address(),
         ));
         all.push(self.network.word());
         all.extend(words(self.firmware.words()));
