@@ -100,6 +100,9 @@ const POLICY: &str = "#!/bin/sh\nexit 101\n";
 /// Reads the calls of py3compile(1) and compiles what they name with one interpreter.
 const PY3COMPILE_ALL: &str = include_str!("py3compile-all.py");
 
+/// Makes bytecode that hangs on chance once more, without it.
+const BYTECODE: &str = include_str!("bytecode.sh");
+
 /// Runs all maintainer scripts of `tree`, and the generators they ask for.
 ///
 /// # Errors
@@ -173,7 +176,8 @@ impl Desk {
                 early.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
             }
             // What the last stage has called for after all is made again, now that everything is configured.
-            generate(bare, self.take_calls()?)
+            generate(bare, self.take_calls()?)?;
+            run(bare, "compiling Python's library", &["/bin/sh", "-eu", "-c", BYTECODE])
         })
     }
 
@@ -245,13 +249,20 @@ const PREINST: &str = "#!/bin/sh\nset -e\nD=/var/lib/dpkg\n\
 /// Does what all the calls in these files of `/run/goldsmith` ask for, at once for each generator.
 fn generate(sandbox: &Sandbox, called: Vec<(&'static Generator, String)>) -> Result<(), ConfigureError> {
     for (generator, calls) in called {
-        let output = sandbox.run(&["/bin/sh", "-ec", generator.once, "sh", &format!("/run/goldsmith/{calls}")])?;
-        if !output.status.success() {
-            let (how, last) = (output.status.to_string(), last_lines(&output.text));
-            return Err(ConfigureError::Failed { what: generator.program.to_owned(), how, last });
-        }
+        let command = ["/bin/sh", "-ec", generator.once, "sh", &format!("/run/goldsmith/{calls}")];
+        run(sandbox, generator.program, &command)?;
     }
     Ok(())
+}
+
+/// Runs `command`, which is `what` in an error.
+fn run(sandbox: &Sandbox, what: &str, command: &[&str]) -> Result<(), ConfigureError> {
+    let output = sandbox.run(command)?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let (how, last) = (output.status.to_string(), last_lines(&output.text));
+    Err(ConfigureError::Failed { what: what.to_owned(), how, last })
 }
 
 /// Packages in the order in which they are configured.

@@ -122,12 +122,13 @@ fn some(names: &[String]) -> String {
 }
 
 /// The sources that decide what a tree is like: another version of them makes another tree.
-const MADE_BY: [&str; 11] = [
+const MADE_BY: [&str; 12] = [
     include_str!("unpack.rs"),
     include_str!("unpack/database.rs"),
     include_str!("../debian/filter.rs"),
     include_str!("configure.rs"),
     include_str!("py3compile-all.py"),
+    include_str!("bytecode.sh"),
     include_str!("accounts.rs"),
     include_str!("scan.rs"),
     include_str!("../sandbox.rs"),
