@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::{NoLock, images, print_json};
+use super::{NoLock, images, load_recipe, print_json};
 use crate::build;
 use crate::mirror::{Mirror, Options};
 use crate::overlay::Overlay;
@@ -152,7 +152,7 @@ impl Build {
 
 /// Recipe, lock and overlays of an image.
 pub(super) fn plan(project: &Project, image: &str) -> anyhow::Result<Plan> {
-    let recipe = project.load(image)?.recipe;
+    let recipe = load_recipe(project, image)?;
     let lock = NoLock::or_load(project, image)?;
     let overlays = recipe.overlays.iter().map(|name| Overlay::load(&project.overlay(name)).map_err(Mistakes));
     let overlays = overlays.collect::<Result<Vec<_>, _>>()?;

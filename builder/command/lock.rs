@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Args;
 
-use super::{images, print_json};
+use super::{images, load_recipe, print_json};
 use crate::arch::Arch;
 use crate::debian::index::{Index, Source};
 use crate::debian::package::{Package, parse_packages};
@@ -59,7 +59,7 @@ impl Lock {
         if self.images.is_empty() {
             names.extend(project.names(Purpose::Toolbox)?);
         }
-        let recipes = names.iter().map(|name| project.load(name).map(|folded| folded.recipe));
+        let recipes = names.iter().map(|name| load_recipe(project, name));
         let recipes: Vec<Recipe> = recipes.collect::<Result<_, _>>()?;
         let store = Store::open_default()?.reporting(progress);
         let mirror = Mirror::discover(&Options::from_environment(self.mirror.clone()), &store, progress)?;

@@ -29,6 +29,7 @@ use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::mirror::MirrorError;
 use crate::progress::{Progress, Verbosity};
+use crate::recipe::Recipe;
 use crate::recipe::problem::{Problem, did_you_mean};
 use crate::recipe::project::{Mistakes, Project, ProjectError};
 
@@ -184,6 +185,13 @@ impl NoLock {
         }
         Ok(crate::lock::file::Lock::load(&path)?)
     }
+}
+
+/// The recipe of `image`. What is doubtful about it, such as a suite that gets no repairs any more, is told.
+fn load_recipe(project: &Project, image: &str) -> anyhow::Result<Recipe> {
+    let folded = project.load(image)?;
+    tell_problems(&folded.warnings);
+    Ok(folded.recipe)
 }
 
 /// Problems, as a person reads them, to standard error.

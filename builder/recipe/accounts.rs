@@ -25,9 +25,15 @@ const STATIC_USERS: &[(&str, u32)] = &[
     ("backup", 34),
     ("list", 38),
     ("irc", 39),
-    ("_apt", 42),
     ("nobody", 65534),
 ];
+
+/// The user that base-passwd makes since Debian 12. Before, apt's own script makes it, with the next number that is free: recipes of
+/// those releases say which it is.
+const APT: (&str, u32) = ("_apt", 42);
+
+/// Releases before that.
+const BEFORE_APT: [&str; 3] = ["stretch", "buster", "bullseye"];
 
 /// Groups that base-passwd makes beside those of its users.
 const STATIC_GROUPS: &[(&str, u32)] = &[
@@ -66,7 +72,9 @@ type Ids = BTreeMap<Spanned<String>, Spanned<u32>>;
 
 /// What is wrong with the two tables of one file.
 pub fn check(file: &File, text: &Text, problems: &mut Vec<Problem>) {
-    check_table(&file.users, STATIC_USERS, text, problems);
+    let before = file.suite.as_ref().is_some_and(|suite| BEFORE_APT.contains(&suite.get_ref().as_str()));
+    let users: Vec<_> = STATIC_USERS.iter().copied().chain((!before).then_some(APT)).collect();
+    check_table(&file.users, &users, text, problems);
     check_table(&file.groups, STATIC_GROUPS, text, problems);
     for (name, id) in &file.groups {
         if let Some((user, _)) = file.users.get_key_value(name) {

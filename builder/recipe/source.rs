@@ -294,6 +294,9 @@ mod tests {
     fn ids_are_those_of_system_accounts_and_belong_to_one_name() {
         assert_eq!(said("[users]\nmysql = 1000\n"), ["2:9: error: 1000 is not an id for a system account"]);
         assert_eq!(said("[users]\nwww-data = 34\n"), ["2:12: error: `www-data` has the id 33 on every Debian system"]);
+        // Which number apt's user has is Debian's to say since its release 12.
+        assert_eq!(said("[users]\n_apt = 106\n"), ["2:8: error: `_apt` has the id 42 on every Debian system"]);
+        assert_eq!(said("suite = \"bullseye\"\n[users]\n_apt = 106\n").len(), 1, "the end of its support, and no more");
         assert_eq!(said("[users]\na = 101\nb = 101\n"), ["3:5: error: the id 101 is taken by `a`"]);
         assert_eq!(said("[users]\na = 101\n[groups]\nb = 101\n"), ["4:5: error: the id 101 is taken by `a`"]);
         assert_eq!(
