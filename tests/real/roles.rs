@@ -58,7 +58,7 @@ fn what_the_images_own_programs_refuse_becomes_no_image() {
     append("overlays/base/root/etc/cloud/cloud.cfg.d/99-goldsmith.cfg", "\nhostnme: x\n");
     append("overlays/base/root/usr/lib/systemd/system/goldsmith-instance.service", "\n[Service]\nUser\n");
     append("overlays/apache/root/etc/apache2/conf-available/hardening.conf", "\nServerTokns Prod\n");
-    append("overlays/php/root/etc/php/8.4/fpm/pool.d/api.conf", "\npm.max_childrn = 3\n");
+    append("overlays/php/root/etc/php/goldsmith/api.conf", "\npm.max_childrn = 3\n");
     append("overlays/mariadb/root/etc/mysql/mariadb.conf.d/60-goldsmith.cnf", "\nlocal-infil = 0\n");
     let recipe = project.path().join("recipes/base.toml");
     let text = fs::read_to_string(&recipe).expect("a recipe");

@@ -9,4 +9,8 @@ if configuration.get("ssh_genkeytypes") == []:
     del configuration["ssh_genkeytypes"]
 open("/tmp/cloud.cfg", "w").write("#cloud-config\n" + json.dumps(configuration))
 '
-cloud-init schema --config-file /tmp/cloud.cfg 2>&1
+# (That of Debian 11 does not count it among its commands yet.)
+case $(cloud-init --help) in
+*schema*) cloud-init schema --config-file /tmp/cloud.cfg 2>&1 ;;
+*) cloud-init devel schema --config-file /tmp/cloud.cfg 2>&1 ;;
+esac

@@ -13,4 +13,13 @@ for drop in usr/lib/systemd/system/*.d/*goldsmith*.conf etc/systemd/system/*.d/*
     [ -e "usr/lib/systemd/system/$unit" ] || [ -e "etc/systemd/system/$unit" ] || continue
     set -- "$@" "$unit"
 done
-[ $# = 0 ] || systemd-analyze verify --man=no "$@" 2>&1
+[ $# -gt 0 ] || exit 0
+# The systemd of Debian 11 wants to be in a control group even to read units, and here there is none: it is shown one.
+case $(systemd-analyze verify --man=no "$1" 2>&1) in
+*'Cannot determine cgroup'*)
+    mkdir -p /sys/fs/cgroup/systemd
+    echo 1:name=systemd:/ > /tmp/cgroup
+    mount --bind /tmp/cgroup "/proc/$$/cgroup"
+    ;;
+esac
+exec systemd-analyze verify --man=no "$@" 2>&1
