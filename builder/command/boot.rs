@@ -17,7 +17,7 @@ use super::build::{plan, processors};
 use super::shell::Ended;
 use super::{Usage, images};
 use crate::build::Built;
-use crate::machine::{Accelerator, Cable, Firmware, Forward, Host, Machine, Network, Switch};
+use crate::machine::{Accelerator, Cable, Firmware, Forward, Host, Machine, Network, Switch, errand};
 use crate::progress::Progress;
 use crate::recipe::project::Project;
 use crate::rootfs::tree::Workshop;
@@ -75,6 +75,12 @@ pub struct Boot {
     /// The size of its disk, in GiB, as a cloud makes it larger than its image. Default: the image's.
     #[arg(long, value_name = "GIB")]
     size: Option<u16>,
+    /// Hand it a credential of systemd, as a hypervisor can (systemd.system-credentials(7)). Can be given several times.
+    #[arg(long, value_name = "NAME=VALUE", value_parser = credential)]
+    credential: Vec<String>,
+    /// Where the image was built; default: images/.
+    #[arg(short, long, value_name = "DIR")]
+    output: Option<PathBuf>,
     /// What runs its instructions.
     #[arg(long, value_name = "HOW", default_value = "auto")]
     accelerator: Wish,
@@ -91,11 +97,17 @@ enum Wish {
     Tcg,
 }
 
+/// `NAME=VALUE`, as the string that carries it.
+fn credential(text: &str) -> Result<String, &'static str> {
+    let (name, value) = text.split_once('=').ok_or("it is NAME=VALUE")?;
+    Ok(errand::credential(name, value))
+}
+
 impl Boot {
     pub fn run(self, project: &Project, progress: &Progress, out: &mut dyn Write) -> anyhow::Result<()> {
         images(project, std::slice::from_ref(&self.image))?;
         let plan = plan(project, &self.image)?;
-        let folder = project.image(&self.image);
+        let folder = self.output.as_ref().map_or_else(|| project.image(&self.image), |output| output.join(&self.image));
         let Some(toolbox) = &plan.toolbox else {
             let message = format!("{} has no disk: its recipe names no target", self.image);
             return Err(Usage { message, help: Some("say `targets = [\"kvm\"]` in [image]".to_owned()) }.into());
@@ -121,7 +133,7 @@ impl Boot {
             size: self.size,
             seed: self.bundle.as_ref().map(|bundle| bundle.join("seed.iso")),
             network: Network { forwards: self.forward, more: Vec::new(), cable },
-            strings: Vec::new(),
+            strings: self.credential,
             more: Vec::new(),
         };
         match (self.exec, self.ssh) {
