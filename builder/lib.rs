@@ -12,7 +12,8 @@
 //! |---|---|
 //! | 7 | `command`: one file a verb |
 //! | 6 | `build`: the whole product on one screen; offline by signature; `cloud`: what a cloud wants of an image |
-//! | 5 | `plan`: recipe + lock + overlays, all pinned; `verify`: what is claimed of an image, and what shows it |
+//! | 5 | `plan`: recipe + lock + overlays, all pinned; `verify`: what is claimed of an image, and what shows it; `fleet`: the
+//! | | machines of a network, checked against the recipes of their images, and what each is told |
 //! | 4 | `overlay`, `lock`, `image`; `machine`: a virtual one, that knows no recipe |
 //! | 3 | `recipe`, `rootfs`, `mirror`: the only one that asks an archive over the network |
 //! | 2 | `debian`: formats; `store`: the only cache; `sandbox`: the only one that starts a process |
@@ -23,6 +24,7 @@ pub mod command;
 
 pub mod build;
 pub mod cloud;
+pub mod fleet;
 pub mod plan;
 pub mod verify;
 

@@ -4,9 +4,9 @@
 //! 8  main               args in, exit code out
 //! 7  command            one file a verb
 //! 6  build  cloud       the whole product on one screen; how it is handed over
-//! 5  plan  verify
+//! 5  plan  verify  fleet
 //! 4  image  overlay  lock  machine
-//! 3  rootfs  recipe  fleet  mirror
+//! 3  rootfs  recipe  mirror
 //! 2  sandbox  store  debian
 //! 1  digest  epoch  arch  progress
 //! ```
@@ -27,13 +27,13 @@ const FLOORS: [(&str, u8); 21] = [
     ("cloud", 6),
     ("plan", 5),
     ("verify", 5),
+    ("fleet", 5),
     ("image", 4),
     ("overlay", 4),
     ("lock", 4),
     ("machine", 4),
     ("rootfs", 3),
     ("recipe", 3),
-    ("fleet", 3),
     ("mirror", 3),
     ("sandbox", 2),
     ("store", 2),

@@ -26,6 +26,9 @@ fn the_schema_accepts_every_recipe_of_this_repository() {
     assert!(recipes.len() >= 3, "base, api and db at least: {recipes:?}");
     for path in recipes {
         let recipe = json(&fs::read_to_string(path).expect("a recipe"));
+        if recipe["purpose"] == "fleet" {
+            continue; // Has a schema of its own: fleet.rs.
+        }
         let mistakes: Vec<_> = validator.iter_errors(&recipe).map(|error| error.to_string()).collect();
         assert!(mistakes.is_empty(), "{}: {mistakes:#?}", path.display());
     }

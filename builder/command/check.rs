@@ -8,13 +8,14 @@ use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use super::{print_json, tell_problems};
+use crate::fleet;
 use crate::overlay::Overlay;
 use crate::recipe::Target;
 use crate::recipe::fold::Folded;
 use crate::recipe::problem::Problem;
 use crate::recipe::project::{Mistakes, Project, ProjectError};
 
-/// Read every recipe and overlay, and say what is wrong.
+/// Read every recipe, overlay and fleet, and say what is wrong.
 ///
 /// Every mistake is shown with its file, line and column and with what to do about it. Nothing is fetched or changed.
 ///
@@ -68,7 +69,21 @@ impl Check {
                 Err(problems) => found.add(problems),
             }
         }
-        let read = format!("{} and {}", counted(names.len(), "recipe"), counted(overlays.len(), "overlay"));
+        let fleets = project.fleet_texts()?;
+        if !fleets.is_empty() {
+            let images = super::fleet::recipes(project)?;
+            for (name, text) in &fleets {
+                match fleet::parse(text, &format!("recipes/{name}.toml")) {
+                    Ok(fleet) => found.add(fleet.check(&images)),
+                    Err(problems) => found.add(problems),
+                }
+            }
+        }
+        let mut read = counted(names.len(), "recipe");
+        if !fleets.is_empty() {
+            read += &format!(", {}", counted(fleets.len(), "fleet"));
+        }
+        let read = format!("{read} and {}", counted(overlays.len(), "overlay"));
         let Found(problems) = found;
         match self.json {
             true => print_json(out, &problems)?,

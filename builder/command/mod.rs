@@ -13,6 +13,7 @@ mod clean;
 mod completions;
 mod export;
 mod fetch;
+mod fleet;
 mod list;
 mod lock;
 mod man;
@@ -80,6 +81,7 @@ enum Verb {
     Build(build::Build),
     Audit(audit::Audit),
     Export(export::Export),
+    Fleet(fleet::Fleet),
     Bundle(bundle::Bundle),
     Boot(boot::Boot),
     Shell(shell::Shell),
@@ -140,6 +142,7 @@ impl Cli {
             Verb::Build(verb) => verb.run(&project()?, &progress(), out),
             Verb::Audit(verb) => verb.run(&folder, &progress(), out),
             Verb::Export(verb) => verb.run(&project()?, &progress(), out),
+            Verb::Fleet(verb) => verb.run(&project()?, out),
             Verb::Bundle(verb) => verb.run(&folder, out),
             Verb::Boot(verb) => verb.run(&project()?, &progress(), out),
             Verb::Shell(verb) => verb.run(&folder, &progress()),

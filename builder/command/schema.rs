@@ -5,7 +5,7 @@ use std::io::Write;
 use clap::{Args, ValueEnum};
 
 use super::print_json;
-use crate::{overlay, recipe, verify};
+use crate::{fleet, overlay, recipe, verify};
 
 /// Print the JSON schema of the files that people write, for editors, and of what `audit` prints.
 #[derive(Debug, Args)]
@@ -23,6 +23,8 @@ pub struct Schema {
 enum Which {
     /// recipes/NAME.toml
     Recipe,
+    /// recipes/NAME.toml with `purpose = "fleet"`
+    Fleet,
     /// overlays/NAME/overlay.toml
     Overlay,
     /// What `goldsmith audit --json` prints.
@@ -33,6 +35,7 @@ impl Schema {
     pub fn run(self, out: &mut dyn Write) -> anyhow::Result<()> {
         match self.file {
             Which::Recipe => print_json(out, &recipe::file::schema()),
+            Which::Fleet => print_json(out, &fleet::file::schema()),
             Which::Overlay => print_json(out, &overlay::file::schema()),
             Which::Audit => print_json(out, &verify::report::schema()),
         }

@@ -2,24 +2,33 @@
 //!
 //! ```text
 //! api-1/
-//! ├── meta-data        who it is: instance-id, host name, the public keys that open it
-//! ├── network-config   where it is: version 2
-//! ├── user-data        what only it can know: its addresses, and those of its peers
-//! ├── vendor-data      nothing (without the file, cloud-init waits for it)
-//! └── seed.iso         the four again, on a volume with the label `cidata`
+//! ├── meta-data         who it is: instance-id, host name, the public keys that open it
+//! ├── network-config    where it is: version 2
+//! ├── user-data         what only it can know: its image, its addresses, and those of its peers
+//! ├── vendor-data       its secrets, if it has any (without the file, cloud-init waits for it)
+//! ├── seed.iso          the four again, on a volume with the label `cidata`
+//! └── cloud-user-data   facts and secrets on one line, for the field of a cloud that has no other way to tell an instance
 //! ```
 //!
-//! The keys are in meta-data, not in user-data, since the images are sealed against user-data (`allow_userdata: false`):
-//! whoever can write it would be root. cloud-init only stores it; `/usr/lib/goldsmith/instance` reads it, as data, and
-//! opens to peers what the image has declared for them. The other files are YAML of the plainest kind, every string quoted as JSON quotes it, so
-//! that no reader takes `no` for a boolean or `0644` for a number.
+//! The keys are in meta-data, not in user-data, since the images are sealed against user-data (`allow_userdata: false`) and
+//! against vendor-data: whoever can write them would be root. cloud-init only stores them; `/usr/lib/goldsmith/instance`
+//! reads them, as data, and opens to peers what the image has declared for them. Secrets have a file of their own, so that
+//! all others can be shown, compared and kept. Neither they nor the instance's id change with a secret.
+//!
+//! The other files are YAML of the plainest kind, every string quoted as JSON quotes it, so that no reader takes `no` for a
+//! boolean or `0644` for a number.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::net::IpAddr;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use ipnet::IpNet;
 use serde::Serialize;
 
 use super::iso9660::{self, Iso9660Error, Volume};
@@ -31,8 +40,14 @@ use crate::epoch::Epoch;
 /// The volume's label, by which cloud-init finds it.
 pub const LABEL: &str = "cidata";
 
+/// The file for a cloud's user-data field: base64 (RFC 4648), on one line.
+pub const LINE: &str = "cloud-user-data";
+
+/// The files of a bundle in which no secret ever is.
+pub const PUBLIC: [&str; 3] = ["meta-data", "network-config", "user-data"];
+
 /// One machine, before its first start.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Instance {
     /// Its host name.
     pub name: String,
@@ -42,28 +57,104 @@ pub struct Instance {
     pub keys: Vec<SshKey>,
     /// Where it is.
     pub network: Network,
+    /// The image that it is told these things for, and no other; none: any.
+    pub image: Option<ImageId>,
+    /// Its address, if it is known though DHCP gives it.
+    pub address: Option<IpAddr>,
     /// Whose address is whose: an image opens ports to a peer by its name.
-    pub peers: BTreeMap<String, Vec<IpAddr>>,
+    pub peers: BTreeMap<String, Vec<IpNet>>,
+    /// Where those are whom the image may reach, by its name for them.
+    pub egress: BTreeMap<String, Vec<IpNet>>,
+    /// Names that no name server knows.
+    pub hosts: BTreeMap<String, Vec<IpAddr>>,
+    /// The application's database.
+    pub database: Option<Database>,
+    /// Its certificate, and whom it believes; PEM.
+    pub tls: Option<Tls>,
+    /// What else nobody may know, by name: `database-password`.
+    pub secrets: BTreeMap<String, String>,
+}
+
+/// An image, as it knows itself (`/usr/lib/goldsmith/image.json`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ImageId {
+    /// Of the recipe.
+    pub name: String,
+    /// Of all that decides its root file system.
+    pub plan: Digest,
+}
+
+/// Where a database is, and who one is to it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Database {
+    /// Its host name, as its certificate has it.
+    pub host: String,
+    /// TCP.
+    pub port: u16,
+    /// Of the schema.
+    pub name: String,
+    /// Of the account.
+    pub user: String,
+}
+
+/// What an instance shows, and whom it believes; PEM.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Tls {
+    /// Its certificate and key; none: it makes its own.
+    pub own: Option<(String, String)>,
+    /// Who vouches for those whom it talks to.
+    pub ca: Option<String>,
+}
+
+/// Without the key.
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tls").field("own", &self.own.as_ref().map(|(own, _)| own)).field("ca", &self.ca).finish()
+    }
 }
 
 /// What an instance is told beside what cloud-init takes: the facts that `/usr/lib/goldsmith/instance` reads.
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 struct Facts<'a> {
     version: u32,
-    name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    image: Option<&'a ImageId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     addresses: Vec<IpAddr>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    peers: &'a BTreeMap<String, Vec<IpAddr>>,
+    peers: BTreeMap<&'a str, Vec<String>>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    egress: BTreeMap<&'a str, Vec<String>>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    hosts: BTreeMap<&'a str, Vec<IpAddr>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    database: Option<&'a Database>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    tls: BTreeMap<&'static str, &'a str>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    secrets: BTreeMap<&'a str, &'a str>,
 }
 
 /// The four files, by name.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Seed {
     /// Of the instance.
     pub instance_id: String,
     /// `meta-data`, `network-config`, `user-data`, `vendor-data`.
     pub files: BTreeMap<String, Vec<u8>>,
+    /// Facts and secrets in one text, for clouds that carry one text.
+    pub user_data: String,
+    /// Whether `vendor-data`, and so the volume, is for nobody's eyes.
+    pub is_secret: bool,
+}
+
+/// Without what may be secret.
+impl fmt::Debug for Seed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Seed").field("instance_id", &self.instance_id).field("is_secret", &self.is_secret).finish()
+    }
 }
 
 /// Why an instance cannot be, or its seed not be written.
@@ -114,20 +205,31 @@ impl Seed {
         let keys: String = keys.iter().map(|key| format!("  - {}\n", quoted(key.as_str()))).collect();
         let rest = format!("local-hostname: {}\npublic-keys:\n{keys}", quoted(&instance.name));
         let network = network_config(&instance.network);
-        let facts = facts(instance);
+        let told = facts(instance);
+        let facts = written(FACTS, &told);
+        // A certificate that is renewed is no reason to set an instance up anew.
+        let lasting = written(FACTS, &Facts { tls: BTreeMap::new(), ..told });
+        let is_secret = !instance.secrets.is_empty() || instance.tls.as_ref().is_some_and(|tls| tls.own.is_some());
+        let hidden = hidden(instance);
+        let vendor_data = match is_secret {
+            true => written(SECRETS, &hidden),
+            false => "#cloud-config\n{}\n".to_owned(),
+        };
+        let all = Facts { secrets: hidden.secrets, tls: all_of(instance.tls.as_ref()), ..self::facts(instance) };
+        let user_data = written(FACTS, &all);
         let instance_id = match &instance.id {
             Some(id) if is_id(id) => id.clone(),
             Some(id) => return Err(SeedError::BadId(id.clone())),
-            None => format!("i-{}", &Digest::of(format!("{rest}{network}{facts}").as_bytes()).hex()[..17]),
+            None => format!("i-{}", &Digest::of(format!("{rest}{network}{lasting}").as_bytes()).hex()[..17]),
         };
         let files = [
             ("meta-data", format!("instance-id: {}\n{rest}", quoted(&instance_id))),
             ("network-config", network),
             ("user-data", facts),
-            ("vendor-data", "#cloud-config\n{}\n".into()),
+            ("vendor-data", vendor_data),
         ];
         let files = files.into_iter().map(|(name, text)| (name.to_owned(), text.into_bytes())).collect();
-        Ok(Self { instance_id, files })
+        Ok(Self { instance_id, files, user_data, is_secret })
     }
 
     /// Writes the folder `folder` with the four files and `seed.iso`, all of it or nothing; a bundle that is there is
@@ -144,14 +246,18 @@ impl Seed {
         fs::create_dir_all(parent).map_err(failed(parent))?;
         let replaces = self.is_replaceable(folder)?;
         let fresh = tempfile::Builder::new().prefix(".bundle-").tempdir_in(parent).map_err(failed(parent))?;
-        for (name, bytes) in &self.files {
-            let path = fresh.path().join(name);
-            fs::write(&path, bytes).map_err(failed(&path))?;
-        }
         let mut iso = Vec::new();
         iso9660::write(&mut iso, &Volume { label: LABEL, epoch, files: &self.files })?;
-        let path = fresh.path().join("seed.iso");
-        fs::write(&path, iso).map_err(failed(&path))?;
+        let line = BASE64_STANDARD.encode(&self.user_data).into_bytes();
+        let files = self.files.iter().map(|(name, bytes)| (name.as_str(), bytes));
+        for (name, bytes) in files.chain([("seed.iso", &iso), (LINE, &line)]) {
+            let holds_secrets = self.is_secret && !PUBLIC.contains(&name);
+            let path = fresh.path().join(name);
+            let mut options = fs::OpenOptions::new();
+            options.write(true).create_new(true).mode(if holds_secrets { 0o600 } else { 0o644 });
+            let written = options.open(&path).and_then(|mut file| file.write_all(bytes));
+            written.map_err(failed(&path))?;
+        }
         let flags = match replaces {
             true => rustix::fs::RenameFlags::EXCHANGE,
             false => rustix::fs::RenameFlags::NOREPLACE,
@@ -175,7 +281,7 @@ impl Seed {
         };
         for entry in entries.flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
-            if name != "seed.iso" && !self.files.contains_key(&name) {
+            if !["seed.iso", LINE].contains(&name.as_str()) && !self.files.contains_key(&name) {
                 return Err(SeedError::NotABundle(folder.display().to_string()));
             }
         }
@@ -183,17 +289,63 @@ impl Seed {
     }
 }
 
-/// `user-data`: its first line says what it is, and the rest is JSON.
-fn facts(instance: &Instance) -> String {
-    let addresses = match &instance.network {
-        Network::Static { address, .. } => vec![address.address],
-        Network::Dhcp => vec![],
-    };
-    // Names of hosts are the same in small letters (RFC 4343), and the instance takes only those.
-    let name = instance.name.to_ascii_lowercase();
-    let facts = Facts { version: 1, name, addresses, peers: &instance.peers };
+/// First line of facts.
+const FACTS: &str = "#goldsmith-instance";
+/// First line of secrets.
+const SECRETS: &str = "#goldsmith-secrets";
+
+/// A text whose first line says what it is, and whose rest is JSON.
+fn written(header: &str, facts: &Facts<'_>) -> String {
     // Plain strings, numbers, lists and maps with string keys: writing them cannot fail.
-    format!("#goldsmith-instance\n{}\n", serde_json::to_string(&facts).unwrap_or_default())
+    format!("{header}\n{}\n", serde_json::to_string(facts).unwrap_or_default())
+}
+
+/// What anybody may read.
+fn facts(instance: &Instance) -> Facts<'_> {
+    let own = match &instance.network {
+        Network::Static { address, .. } => Some(address.address),
+        Network::Dhcp => instance.address,
+    };
+    let tls = all_of(instance.tls.as_ref()).into_iter().filter(|(name, _)| *name != KEY);
+    Facts {
+        version: 1,
+        image: instance.image.as_ref(),
+        name: Some(&instance.name),
+        addresses: own.into_iter().collect(),
+        peers: places(&instance.peers),
+        egress: places(&instance.egress),
+        hosts: instance.hosts.iter().map(|(host, list)| (host.as_str(), list.clone())).collect(),
+        database: instance.database.as_ref(),
+        tls: tls.collect(),
+        secrets: BTreeMap::new(),
+    }
+}
+
+/// What nobody else may.
+fn hidden(instance: &Instance) -> Facts<'_> {
+    let key = instance.tls.as_ref().and_then(|tls| tls.own.as_ref()).map(|(_, key)| (KEY, key.as_str()));
+    let secrets = instance.secrets.iter().map(|(name, secret)| (name.as_str(), secret.as_str())).collect();
+    Facts { version: 1, tls: key.into_iter().collect(), secrets, ..Facts::default() }
+}
+
+/// The one part of `tls` that is secret.
+const KEY: &str = "key";
+
+/// All parts of `tls` by their names.
+fn all_of(tls: Option<&Tls>) -> BTreeMap<&'static str, &str> {
+    let Some(tls) = tls else { return BTreeMap::new() };
+    let own =
+        tls.own.iter().flat_map(|(certificate, key)| [("certificate", certificate.as_str()), (KEY, key.as_str())]);
+    own.chain(tls.ca.iter().map(|ca| ("ca", ca.as_str()))).collect()
+}
+
+/// Addresses as the instance reads them: a network of one machine is written as its address.
+fn places(named: &BTreeMap<String, Vec<IpNet>>) -> BTreeMap<&str, Vec<String>> {
+    let place = |network: &IpNet| match network.prefix_len() == network.max_prefix_len() {
+        true => network.addr().to_string(),
+        false => network.to_string(),
+    };
+    named.iter().map(|(name, list)| (name.as_str(), list.iter().map(place).collect())).collect()
 }
 
 /// `network-config`, version 2.
@@ -245,7 +397,7 @@ mod tests {
 
     fn instance() -> Instance {
         let (keys, network) = (vec![KEY.parse().unwrap()], Network::Dhcp);
-        Instance { name: "api-1".into(), id: None, keys, network, peers: BTreeMap::new() }
+        Instance { name: "api-1".into(), keys, network, ..Instance::default() }
     }
 
     fn text(seed: &Seed, name: &str) -> String {
@@ -307,7 +459,7 @@ mod tests {
         };
         seed.write(&target, Epoch(1_795_000_000)).unwrap();
         let first = listing();
-        assert_eq!(first.len(), 5);
+        assert_eq!(first.len(), 6);
         seed.write(&target, Epoch(1_795_000_000)).unwrap();
         assert_eq!(listing(), first);
         assert_eq!(fs::read_dir(folder.path().join("out")).unwrap().count(), 1, "something was left beside it");

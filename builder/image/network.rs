@@ -14,9 +14,10 @@ pub struct Cidr {
 }
 
 /// How an instance gets its address.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Network {
     /// The VPC tells it.
+    #[default]
     Dhcp,
     /// It is told here.
     Static {

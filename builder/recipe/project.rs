@@ -2,9 +2,10 @@
 //!
 //! ```text
 //! PROJECT/
-//! ├── recipes/NAME.toml                 what people want        (committed)
+//! ├── recipes/NAME.toml                 what people want        (committed); with `purpose = "fleet"`, of their machines
 //! ├── overlays/NAME/{overlay.toml,root} files laid over         (committed)
-//! └── images/NAME.lock, images/NAME/    the answer; the bytes   (committed; not committed)
+//! ├── images/NAME.lock, images/NAME/    the answer; the bytes   (committed; not committed)
+//! └── secrets/NAME.json                 what only a fleet knows (not committed)
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -94,11 +95,33 @@ impl Project {
         self.root.join("images").join(name)
     }
 
+    /// `secrets/NAME.json`, of a fleet.
+    pub fn secrets(&self, fleet: &str) -> PathBuf {
+        self.root.join("secrets").join(format!("{fleet}.json"))
+    }
+
     /// The text of every recipe, by name.
     ///
     /// # Errors
     /// A file cannot be read, or is not UTF-8.
     pub fn recipe_texts(&self) -> Result<BTreeMap<String, String>, ProjectError> {
+        let mut texts = self.texts()?;
+        texts.retain(|_, text| !is_fleet(text));
+        Ok(texts)
+    }
+
+    /// The text of every fleet, by name.
+    ///
+    /// # Errors
+    /// A file cannot be read, or is not UTF-8.
+    pub fn fleet_texts(&self) -> Result<BTreeMap<String, String>, ProjectError> {
+        let mut texts = self.texts()?;
+        texts.retain(|_, text| is_fleet(text));
+        Ok(texts)
+    }
+
+    /// The text of every file of `recipes/`, by its stem.
+    fn texts(&self) -> Result<BTreeMap<String, String>, ProjectError> {
         let folder = self.root.join("recipes");
         let names = stems(&folder, "toml").map_err(|why| ProjectError::Unreadable { path: folder, why })?;
         let read = |name: String| {
@@ -178,6 +201,13 @@ impl Project {
     }
 }
 
+/// Whether a file of `recipes/` speaks of machines and not of an image: its `purpose` is `fleet`. What is no TOML is a recipe's
+/// mistake, wherever it breaks off.
+fn is_fleet(text: &str) -> bool {
+    let (table, _) = toml::de::DeTable::parse_recoverable(text);
+    table.get_ref().get("purpose").and_then(|purpose| purpose.get_ref().as_str()) == Some("fleet")
+}
+
 /// The names without `.extension` of the files in `folder` that have it.
 fn stems(folder: &Path, extension: &str) -> io::Result<BTreeSet<String>> {
     let mut names = BTreeSet::new();
@@ -228,6 +258,16 @@ mod tests {
         let folder = project(&[("recipes/a.toml", text)]);
         let Err(ProjectError::Mistakes(mistakes)) = Project::find(folder.path()).unwrap().load("a") else { panic!() };
         assert_eq!(mistakes.to_string(), "recipes/a.toml:5:11: error: there is no file `recipes/k.pgp` in the project");
+    }
+
+    #[test]
+    fn a_fleet_is_no_recipe_and_a_recipe_no_fleet() {
+        let files = [("recipes/a.toml", ""), ("recipes/vpc.toml", "purpose = \"fleet\"\n[instance.a]\nimage = 7")];
+        let folder = project(&files);
+        let project = Project::find(folder.path()).unwrap();
+        assert_eq!(project.recipe_texts().unwrap().into_keys().collect::<Vec<_>>(), ["a"]);
+        assert_eq!(project.fleet_texts().unwrap().into_keys().collect::<Vec<_>>(), ["vpc"]);
+        assert_eq!(project.names(Purpose::Image).unwrap(), ["a"]);
     }
 
     #[test]
