@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -9,7 +10,6 @@ use anyhow::Context;
 use super::super::{Usage, shell};
 use crate::epoch::Epoch;
 use crate::image::cloud_init::{Instance, Seed};
-use crate::image::network::Network;
 use crate::image::ssh_key::SshKey;
 use crate::machine::{Forward, Host, Machine, NEIGHBOUR};
 use crate::progress::Progress;
@@ -59,10 +59,9 @@ impl WayIn {
                 let public = fs::read_to_string(key.with_extension("pub")).context("cannot read the key just made")?;
                 let instance = Instance {
                     name: "goldsmith-boot".to_owned(),
-                    id: None,
                     keys: vec![public.trim().parse::<SshKey>()?],
-                    network: Network::Dhcp,
-                    peers: peers.into_iter().map(|peer| (peer, vec![NEIGHBOUR.into()])).collect(),
+                    peers: peers.into_iter().map(|peer| (peer, vec![IpAddr::from(NEIGHBOUR).into()])).collect(),
+                    ..Instance::default()
                 };
                 let bundle = host.scratch.join("bundle");
                 Seed::of(&instance)?.write(&bundle, Epoch(0))?;
