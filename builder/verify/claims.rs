@@ -4,7 +4,7 @@ use ipnet::IpNet;
 
 use super::check::Finding;
 use crate::recipe::Recipe;
-use crate::recipe::firewall::{Protocol, Source};
+use crate::recipe::firewall::{Destination, Egress, Ports, Protocol, Source};
 
 /// What is claimed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -13,18 +13,20 @@ pub struct Claims {
     pub image: String,
     /// Which ports are open, and to whom; nothing else is.
     pub open: Vec<Opening>,
+    /// Which ports of others it reaches, and whose; nothing else. None: everything.
+    pub reaches: Option<Vec<Opening>>,
     /// What is not as a check wants it, and meant to be so.
     pub exceptions: Vec<Exception>,
 }
 
-/// A port that is open.
+/// A port that is open: of this machine to others, or of others to it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Opening {
     /// Whether it is UDP; else TCP.
     pub udp: bool,
     /// The first and the last port.
     pub ports: (u16, u16),
-    /// To whom.
+    /// To whom; or whose.
     pub to: Whom,
 }
 
@@ -35,7 +37,7 @@ pub enum Whom {
     World,
     /// These addresses: `10.0.0.0/8`, `fd00::/8`.
     Network(IpNet),
-    /// A peer of this name, whose addresses only the instance knows: nobody, in the image.
+    /// Somebody of this name, whose addresses only the instance knows: nobody, in the image.
     Peer(String),
 }
 
@@ -53,19 +55,26 @@ pub struct Exception {
 impl Claims {
     /// What `recipe` says.
     pub fn of(recipe: &Recipe) -> Self {
-        let mut open = Vec::new();
-        for accept in recipe.firewall.iter().flat_map(|firewall| &firewall.accept) {
+        let firewall = recipe.firewall.as_ref();
+        let open = firewall.iter().flat_map(|firewall| &firewall.accept).flat_map(|accept| {
             let whom = match &accept.from {
                 Source::Anywhere => vec![Whom::World],
                 Source::Networks(networks) => networks.iter().copied().map(Whom::Network).collect(),
                 Source::Peer(name) => vec![Whom::Peer(name.clone())],
             };
-            for to in whom {
-                let udp = accept.protocol == Protocol::Udp;
-                let ports = accept.ports.iter().map(|ports| (ports.first, ports.last));
-                open.extend(ports.map(|ports| Opening { udp, ports, to: to.clone() }));
-            }
-        }
+            openings(accept.protocol, &accept.ports, &whom)
+        });
+        let reaches = firewall.filter(|firewall| firewall.egress != Egress::Any).map(|firewall| {
+            let allowed = firewall.egress.allowed().iter().flat_map(|allow| {
+                let whom = match &allow.to {
+                    Destination::Anywhere => vec![Whom::World],
+                    Destination::Networks(networks) => networks.iter().copied().map(Whom::Network).collect(),
+                    Destination::Instance(name) => vec![Whom::Peer(name.clone())],
+                };
+                openings(allow.protocol, &allow.ports, &whom)
+            });
+            allowed.collect()
+        });
         let exceptions = recipe.exceptions.iter().map(|exception| Exception {
             check: exception.check.clone(),
             reason: exception.reason.clone(),
@@ -75,8 +84,18 @@ impl Claims {
                 .clone()
                 .or_else(|| Some(exception.path.as_ref()?.trim_start_matches('/').to_owned())),
         });
-        Self { image: recipe.name.clone(), open, exceptions: exceptions.collect() }
+        Self { image: recipe.name.clone(), open: open.collect(), reaches, exceptions: exceptions.collect() }
     }
+}
+
+/// Each of `ports`, to or of each of `whom`.
+fn openings(protocol: Protocol, ports: &[Ports], whom: &[Whom]) -> Vec<Opening> {
+    let udp = protocol == Protocol::Udp;
+    let of = |to: &Whom| {
+        let to = to.clone();
+        ports.iter().map(move |ports| Opening { udp, ports: (ports.first, ports.last), to: to.clone() })
+    };
+    whom.iter().flat_map(of).collect()
 }
 
 impl Exception {

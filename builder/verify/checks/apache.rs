@@ -209,6 +209,10 @@ fn headers(image: &Audited<'_>) -> Vec<Finding> {
             Want::OneOf(&["no-referrer", "same-origin", "strict-origin", "strict-origin-when-cross-origin"]),
         ),
         ("Content-Security-Policy", Want::Set),
+        ("Permissions-Policy", Want::Set),
+        ("Cross-Origin-Opener-Policy", Want::OneOf(&["same-origin", "same-origin-allow-popups"])),
+        ("Cross-Origin-Resource-Policy", Want::OneOf(&["same-origin", "same-site"])),
+        ("X-Permitted-Cross-Domain-Policies", Want::Is("none")),
     ];
     let mut findings: Vec<Finding> = wanted
         .iter()

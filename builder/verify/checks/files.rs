@@ -25,7 +25,7 @@ const CAPABLE: [&str; 1] = ["usr/bin/ping"];
 const SHARED: [&str; 3] = ["tmp", "var/tmp", "var/lib/php/sessions"];
 
 /// Files with the most that they may permit, and their owner's and group's name.
-const MODES: [(&str, u32, &str, &str); 22] = [
+const MODES: [(&str, u32, &str, &str); 29] = [
     ("etc/passwd", 0o644, "root", "root"),
     ("etc/group", 0o644, "root", "root"),
     ("etc/shadow", 0o640, "root", "shadow"),
@@ -38,6 +38,13 @@ const MODES: [(&str, u32, &str, &str); 22] = [
     ("etc/issue", 0o644, "root", "root"),
     ("etc/motd", 0o644, "root", "root"),
     ("etc/crontab", 0o600, "root", "root"),
+    ("etc/cron.allow", 0o640, "root", "root"),
+    ("etc/at.allow", 0o640, "root", "root"),
+    ("var/log/audit", 0o700, "root", "root"),
+    ("var/lib/goldsmith/ssh", 0o700, "root", "root"),
+    ("var/lib/goldsmith/tls", 0o700, "root", "root"),
+    ("etc/mysql/mariadb.conf.d/60-goldsmith.cnf", 0o640, "root", "mysql"),
+    ("etc/mysql/conf.d/hardening.cnf", 0o640, "root", "mysql"),
     ("etc/cron.d", 0o755, "root", "root"),
     ("etc/cron.daily", 0o755, "root", "root"),
     ("etc/sudoers", 0o440, "root", "root"),
@@ -113,6 +120,15 @@ pub(super) const CHECKS: &[Check] = &[
         severity: Severity::High,
         applies: |_| true,
         run: modes,
+    },
+    Check {
+        id: "files-configuration",
+        title: "how services are set up is for root to read, and for them",
+        why: "whoever takes over one service reads how to get into the others",
+        source: "CIS Apache 2.4 3.4 to 3.11; CIS Debian 12 6.3.4; dev-sec sshd-05",
+        severity: Severity::Low,
+        applies: |_| true,
+        run: configuration,
     },
     Check {
         id: "files-links",
@@ -217,6 +233,22 @@ fn modes(image: &Audited<'_>) -> Vec<Finding> {
                 format!("{most:04o} {owner}:{group} or less"),
                 "`[[change]]` or `[[entry]]` in an overlay",
             ));
+        }
+    }
+    findings
+}
+
+/// Files below these folders permit that much at most.
+const FOLDERS: [(&str, u32); 4] =
+    [("etc/apache2", 0o640), ("etc/audit", 0o640), ("etc/ssh/sshd_config.d", 0o600), ("etc/audit/rules.d", 0o600)];
+
+fn configuration(image: &Audited<'_>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (folder, most) in FOLDERS {
+        let files = image.below(folder).filter(|(_, entry)| matches!(entry.kind, Kind::File { .. }));
+        for (path, entry) in files.filter(|(_, entry)| entry.mode & !most & 0o7777 != 0) {
+            let found = format!("{:04o}", entry.mode);
+            findings.push(Finding::new(path, found, format!("{most:04o} or less"), "`[[change]]` in an overlay"));
         }
     }
     findings

@@ -38,8 +38,45 @@ pub(super) const LINKS: Wanted = &[
     ("fs.protected_fifos", Want::Is("2")),
     ("fs.protected_regular", Want::Is("2")),
 ];
-pub(super) const CORES: Wanted = &[("fs.suid_dumpable", Want::Is("0"))];
-pub(super) const ROUTING: Wanted = &[("net.ipv4.ip_forward", Want::Is("0"))];
+pub(super) const CORES: Wanted =
+    &[("fs.suid_dumpable", Want::Is("0")), ("kernel.core_pattern", Want::Is("|/bin/false"))];
+pub(super) const MEMORY: Wanted = &[
+    ("vm.mmap_min_addr", Want::AtLeast(65_536)),
+    ("vm.mmap_rnd_bits", Want::AtLeast(32)),
+    ("vm.mmap_rnd_compat_bits", Want::AtLeast(16)),
+    ("vm.unprivileged_userfaultfd", Want::Is("0")),
+];
+pub(super) const SURFACE: Wanted = &[
+    ("kernel.io_uring_disabled", Want::Is("2")),
+    ("kernel.unprivileged_userns_clone", Want::Is("0")),
+    ("dev.tty.ldisc_autoload", Want::Is("0")),
+    ("dev.tty.legacy_tiocsti", Want::Is("0")),
+    ("kernel.oops_limit", Want::Within(1, 100)),
+    ("kernel.warn_limit", Want::Within(1, 100)),
+];
+pub(super) const ROUTING: Wanted = &[
+    ("net.ipv4.ip_forward", Want::Is("0")),
+    ("net.ipv4.conf.all.forwarding", Want::Is("0")),
+    ("net.ipv4.conf.default.forwarding", Want::Is("0")),
+    ("net.ipv6.conf.all.forwarding", Want::Is("0")),
+    ("net.ipv6.conf.default.forwarding", Want::Is("0")),
+];
+pub(super) const ROUTERS: Wanted = &[
+    ("net.ipv6.conf.all.accept_ra", Want::Is("0")),
+    ("net.ipv6.conf.default.accept_ra", Want::Is("0")),
+    ("net.ipv6.conf.default.accept_ra_defrtr", Want::Is("0")),
+    ("net.ipv6.conf.default.accept_ra_pinfo", Want::Is("0")),
+    ("net.ipv6.conf.default.accept_ra_rtr_pref", Want::Is("0")),
+    ("net.ipv6.conf.default.autoconf", Want::Is("0")),
+    ("net.ipv6.conf.default.router_solicitations", Want::Is("0")),
+    ("net.ipv6.conf.default.max_addresses", Want::Within(1, 16)),
+];
+pub(super) const NEIGHBOURS: Wanted = &[
+    ("net.ipv4.conf.all.arp_ignore", Want::Within(1, 2)),
+    ("net.ipv4.conf.default.arp_ignore", Want::Within(1, 2)),
+    ("net.ipv4.conf.all.arp_announce", Want::Is("2")),
+    ("net.ipv4.conf.default.arp_announce", Want::Is("2")),
+];
 pub(super) const SPOOFING: Wanted = &[
     ("net.ipv4.conf.all.rp_filter", Want::Is("1")),
     ("net.ipv4.conf.default.rp_filter", Want::Is("1")),
@@ -64,11 +101,14 @@ pub(super) const FLOODS: Wanted = &[
     ("net.ipv4.tcp_syncookies", Want::Is("1")),
     ("net.ipv4.tcp_rfc1337", Want::Is("1")),
     ("net.ipv4.icmp_echo_ignore_broadcasts", Want::Is("1")),
+    ("net.ipv4.icmp_ignore_bogus_error_responses", Want::Is("1")),
+    ("net.ipv4.icmp_ratelimit", Want::Within(1, 1000)),
+    ("net.ipv4.icmp_ratemask", Want::AtLeast(88_089)),
 ];
 
 /// Every parameter, by the check that looks at it: for the test that each of them is looked at.
 #[cfg(test)]
-pub(in super::super) const PARAMETERS: [(&str, Wanted); 11] = [
+pub(in super::super) const PARAMETERS: [(&str, Wanted); 15] = [
     ("kernel-pointers", POINTERS),
     ("kernel-bpf", BPF),
     ("kernel-tracing", TRACING),
@@ -76,6 +116,10 @@ pub(in super::super) const PARAMETERS: [(&str, Wanted); 11] = [
     ("kernel-aslr", ASLR),
     ("kernel-links", LINKS),
     ("kernel-cores", CORES),
+    ("kernel-memory", MEMORY),
+    ("kernel-surface", SURFACE),
+    ("network-routers", ROUTERS),
+    ("network-neighbours", NEIGHBOURS),
     ("network-routing", ROUTING),
     ("network-spoofing", SPOOFING),
     ("network-redirects", REDIRECTS),
@@ -83,7 +127,7 @@ pub(in super::super) const PARAMETERS: [(&str, Wanted); 11] = [
 ];
 
 /// Modules of protocols and file systems that no machine of a VPC needs. (UDF is not here: Azure's provisioning needs it.)
-const MODULES: [&str; 12] = [
+const MODULES: [&str; 38] = [
     "dccp",
     "sctp",
     "rds",
@@ -96,6 +140,32 @@ const MODULES: [&str; 12] = [
     "usb_storage",
     "firewire_core",
     "n_hdlc",
+    "atm",
+    "can",
+    "ax25",
+    "netrom",
+    "x25",
+    "rose",
+    "decnet",
+    "econet",
+    "af_802154",
+    "ipx",
+    "appletalk",
+    "psnap",
+    "p8023",
+    "p8022",
+    "squashfs",
+    "gfs2",
+    "ksmbd",
+    "uas",
+    "firewire_ohci",
+    "firewire_sbp2",
+    "thunderbolt",
+    "bluetooth",
+    "btusb",
+    "pcspkr",
+    "floppy",
+    "vivid",
 ];
 
 pub(super) const CHECKS: &[Check] = &[
@@ -154,6 +224,38 @@ pub(super) const CHECKS: &[Check] = &[
         "CIS Debian 12 1.5.3",
         Medium,
         CORES
+    ),
+    row!(
+        "kernel-memory",
+        "where programs lie in memory is drawn from as much as there is, and nobody stops the kernel in the middle of a read",
+        "fewer places are tried in minutes; a stopped kernel is how races are won",
+        "kernel Documentation/admin-guide/sysctl/vm.rst; kernel-hardening-checker",
+        Medium,
+        MEMORY
+    ),
+    row!(
+        "kernel-surface",
+        "users do not reach parts of the kernel that only exploits need, and one that it survives is not tried for ever",
+        "most ways from a user to root of the last years lead over io_uring, user namespaces and line disciplines",
+        "kernel Documentation/admin-guide/sysctl/kernel.rst; kernel-hardening-checker",
+        Medium,
+        SURFACE
+    ),
+    row!(
+        "network-routers",
+        "the kernel believes no router by itself: systemd-networkd does, which is told what to believe",
+        "whoever is on the link would be the way out",
+        "CIS Debian 12 3.3.11; kernel Documentation/networking/ip-sysctl.rst",
+        Low,
+        ROUTERS
+    ),
+    row!(
+        "network-neighbours",
+        "the machine tells a network only addresses that belong there",
+        "a neighbour would learn of networks that are none of his business, and speak with them",
+        "dev-sec sysctl-03, sysctl-04; kernel Documentation/networking/ip-sysctl.rst",
+        Low,
+        NEIGHBOURS
     ),
     row!(
         "network-routing",

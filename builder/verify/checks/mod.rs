@@ -4,6 +4,8 @@
 
 mod accounts;
 mod apache;
+mod apparmor;
+mod audit_trail;
 mod boot;
 mod cloud_init;
 mod files;
@@ -11,11 +13,16 @@ mod firewall;
 mod jails;
 mod kernel;
 mod mariadb;
+mod mounts;
 mod network;
 mod packages;
+mod pam;
 mod php;
+mod php_pool;
 mod residue;
+mod sandbox;
 mod secrets;
+mod sessions;
 mod ssh;
 mod systemd;
 mod tls;
@@ -25,23 +32,30 @@ use super::check::Check;
 pub(super) use kernel::PARAMETERS;
 
 /// Every check, in the order in which reports show them.
-pub const CHECKS: [&[Check]; 17] = [
+pub const CHECKS: [&[Check]; 24] = [
     firewall::CHECKS,
     jails::CHECKS,
     ssh::CHECKS,
     accounts::CHECKS,
+    pam::CHECKS,
+    sessions::CHECKS,
     secrets::CHECKS,
     residue::CHECKS,
     files::CHECKS,
     kernel::CHECKS,
+    mounts::CHECKS,
     network::CHECKS,
     systemd::CHECKS,
+    sandbox::CHECKS,
+    apparmor::CHECKS,
+    audit_trail::CHECKS,
     cloud_init::CHECKS,
     packages::CHECKS,
     boot::CHECKS,
     apache::CHECKS,
     tls::CHECKS,
     php::CHECKS,
+    php_pool::CHECKS,
     mariadb::CHECKS,
 ];
 

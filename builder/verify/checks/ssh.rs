@@ -36,6 +36,7 @@ const CIPHERS: &[&str] = &[
     "aes128-ctr",
 ];
 const MACS: &[&str] = &["hmac-sha2-512-etm@openssh.com", "hmac-sha2-256-etm@openssh.com", "umac-128-etm@openssh.com"];
+const USER_KEYS: &[&str] = &["ssh-ed25519", "sk-ssh-ed25519@openssh.com", "rsa-sha2-512", "rsa-sha2-256"];
 const HOST_KEYS: &[&str] = &[
     "/var/lib/goldsmith/ssh/ssh_host_ed25519_key",
     "/var/lib/goldsmith/ssh/ssh_host_rsa_key",
@@ -45,7 +46,9 @@ const HOST_KEYS: &[&str] = &[
 
 pub(super) const CHECKS: &[Check] = &[
     row!("ssh-root-login", "root cannot log in", "the one name that every guesser knows would be worth guessing",
-        "CIS Debian 12 5.1.20; sshd_config(5) PermitRootLogin", High, "permitrootlogin" => Want::Is("no")),
+        "CIS Debian 12 5.1.20; sshd_config(5) PermitRootLogin", High,
+        "permitrootlogin" => Want::Is("no"),
+        "denyusers" => Want::Holds(&["root"])),
     row!("ssh-passwords", "no password opens the door", "passwords are guessed; keys are not",
         "CIS Debian 12 5.1.19; dev-sec sshd-19; sshd_config(5)", High,
         "passwordauthentication" => Want::Is("no"),
@@ -57,7 +60,8 @@ pub(super) const CHECKS: &[Check] = &[
         "hostbasedauthentication" => Want::Is("no"),
         "gssapiauthentication" => Want::Is("no"),
         "kerberosauthentication" => Want::Is("no"),
-        "ignorerhosts" => Want::Is("yes")),
+        "ignorerhosts" => Want::Is("yes"),
+        "ignoreuserknownhosts" => Want::Is("yes")),
     row!("ssh-groups", "only members of named groups log in", "an account that a package made could be let in by a key file",
         "CIS Debian 12 5.1.4; sshd_config(5) AllowGroups", Medium, "allowgroups" => Want::Set),
     row!("ssh-user-environment", "what users keep at home does not change how they are let in",
@@ -73,7 +77,17 @@ pub(super) const CHECKS: &[Check] = &[
         "maxstartups" => Want::OneOf(&["10:30:60", "10:30:100", "5:30:60"])),
     row!("ssh-idle", "a dead client is let go", "a stolen open session lasts for ever otherwise", "CIS Debian 12 5.1.7", Low,
         "clientaliveinterval" => Want::Within(1, 600),
-        "clientalivecountmax" => Want::Within(1, 3)),
+        "clientalivecountmax" => Want::Within(1, 3),
+        "tcpkeepalive" => Want::Is("no")),
+    row!("ssh-names", "who connects is known by his address, and PAM is asked about his session", "a name is asked of the network at each connection, and can be forged",
+        "sshd_config(5) UseDNS, UsePAM, SyslogFacility", Low,
+        "usedns" => Want::Is("no"),
+        "usepam" => Want::Is("yes"),
+        "syslogfacility" => Want::OneOf(&["auth", "authpriv"])),
+    row!("ssh-user-keys", "users come with keys of modern kinds, and so do those who vouch for them", "SHA-1 and short curves can be forged by the rich",
+        "ssh-audit hardening guide; sshd_config(5) PubkeyAcceptedAlgorithms", Medium,
+        "pubkeyacceptedalgorithms" => Want::Only(USER_KEYS),
+        "casignaturealgorithms" => Want::Only(USER_KEYS)),
     Check {
         id: "ssh-forwarding",
         title: "the machine is no way through to others",
@@ -107,6 +121,15 @@ pub(super) const CHECKS: &[Check] = &[
         "compression" => Want::Is("no")),
     row!("ssh-banner", "a notice comes before the login", "nobody can claim not to have known", "CIS Debian 12 5.1.5", Low,
         "banner" => Want::Set),
+    Check {
+        id: "ssh-client",
+        title: "whoever goes on from here by ssh does so in ways that hold, and hands nothing on",
+        why: "an agent that is handed on is a key to all other machines for whoever is root on the next",
+        source: "dev-sec ssh-baseline, ssh-*; ssh_config(5)",
+        severity: Severity::Low,
+        applies: |image| image.has("etc/ssh/ssh_config"),
+        run: client,
+    },
     Check {
         id: "ssh-match",
         title: "nothing is loosened for some connections",
@@ -145,6 +168,37 @@ fn judge(image: &Audited<'_>, wanted: &[(&str, Want)]) -> Vec<Finding> {
     let sshd = Sshd::of(image).unwrap_or_default();
     let place = "etc/ssh/sshd_config.d/00-goldsmith.conf";
     wanted.iter().filter_map(|(keyword, want)| want.judge(keyword, sshd.value(keyword), place)).collect()
+}
+
+/// The first value of each keyword, in whatever `Host` it stands (ssh_config(5)).
+fn client(image: &Audited<'_>) -> Vec<Finding> {
+    let path = "etc/ssh/ssh_config";
+    let text = image.text(path).unwrap_or_default();
+    let value = |keyword: &str| {
+        let mut lines = text.lines().filter_map(|line| line.trim().split_once(char::is_whitespace));
+        lines.find(|(name, _)| name.eq_ignore_ascii_case(keyword)).map(|(_, value)| value.trim())
+    };
+    let wanted = [
+        ("ForwardAgent", Want::Is("no")),
+        ("ForwardX11", Want::Is("no")),
+        ("ForwardX11Trusted", Want::Is("no")),
+        ("Tunnel", Want::Is("no")),
+        ("PermitLocalCommand", Want::Is("no")),
+        ("PasswordAuthentication", Want::Is("no")),
+        ("KbdInteractiveAuthentication", Want::Is("no")),
+        ("HostbasedAuthentication", Want::Is("no")),
+        ("GSSAPIAuthentication", Want::Is("no")),
+        ("GSSAPIDelegateCredentials", Want::Is("no")),
+        ("StrictHostKeyChecking", Want::OneOf(&["ask", "yes"])),
+        ("CheckHostIP", Want::Is("yes")),
+        ("HashKnownHosts", Want::Is("yes")),
+        ("HostKeyAlgorithms", Want::Only(USER_KEYS)),
+        ("KexAlgorithms", Want::Only(KEX)),
+        ("Ciphers", Want::Only(CIPHERS)),
+        ("MACs", Want::Only(MACS)),
+        ("RequiredRSASize", Want::AtLeast(3072)),
+    ];
+    wanted.iter().filter_map(|(keyword, want)| want.judge(keyword, value(keyword), path)).collect()
 }
 
 /// Everything that goes through is off; `DisableForwarding yes` alone says so too.

@@ -1,4 +1,4 @@
-//! Units: what starts, what never does, and what those that face the network may do.
+//! Units: what starts, and what never does; the journal, and what is left of programs that fall over.
 
 use super::super::audited::Audited;
 use super::super::check::{Check, Finding, Severity};
@@ -44,83 +44,13 @@ pub(super) const CHECKS: &[Check] = &[
         run: unwanted,
     },
     Check {
-        id: "systemd-sandbox-apache2",
-        title: "Apache runs in a sandbox of systemd",
-        why: "a hole in it would reach the whole system",
-        source: "systemd.exec(5); systemd-analyze security",
-        severity: Severity::Medium,
-        applies: |image| image.has("usr/sbin/apache2"),
-        run: |image| {
-            sandbox(
-                image,
-                "apache2.service",
-                &[
-                    "ProtectSystem",
-                    "ProtectHome",
-                    "PrivateTmp",
-                    "NoNewPrivileges",
-                    "ProtectKernelModules",
-                    "ProtectKernelTunables",
-                    "RestrictAddressFamilies",
-                    "CapabilityBoundingSet",
-                ],
-            )
-        },
-    },
-    Check {
-        id: "systemd-sandbox-mariadb",
-        title: "MariaDB runs in a sandbox of systemd",
-        why: "a hole in it would reach the whole system",
-        source: "systemd.exec(5); systemd-analyze security",
-        severity: Severity::Medium,
-        applies: |image| image.has("usr/sbin/mariadbd"),
-        run: |image| {
-            sandbox(
-                image,
-                "mariadb.service",
-                &[
-                    "ProtectSystem",
-                    "ProtectHome",
-                    "PrivateTmp",
-                    "NoNewPrivileges",
-                    "ProtectKernelModules",
-                    "ProtectKernelTunables",
-                    "RestrictAddressFamilies",
-                    "CapabilityBoundingSet",
-                ],
-            )
-        },
-    },
-    Check {
-        id: "systemd-sandbox-fail2ban",
-        title: "fail2ban runs in a sandbox of systemd",
-        why: "it reads what attackers write, as root",
-        source: "systemd.exec(5); systemd-analyze security",
-        severity: Severity::Medium,
-        applies: |image| image.has("usr/bin/fail2ban-server"),
-        run: |image| {
-            sandbox(
-                image,
-                "fail2ban.service",
-                &[
-                    "ProtectSystem",
-                    "ProtectHome",
-                    "PrivateTmp",
-                    "NoNewPrivileges",
-                    "RestrictAddressFamilies",
-                    "CapabilityBoundingSet",
-                ],
-            )
-        },
-    },
-    Check {
-        id: "systemd-sandbox-ssh",
-        title: "sshd cannot change the kernel",
-        why: "it faces everybody, as root",
-        source: "systemd.exec(5); systemd-analyze security",
-        severity: Severity::Low,
-        applies: |image| image.has("usr/sbin/sshd"),
-        run: |image| sandbox(image, "ssh.service", &["ProtectKernelModules", "ProtectKernelTunables"]),
+        id: "systemd-own",
+        title: "what prepares an instance is enabled as its unit says",
+        why: "without keys, certificate or addresses the services do not start, or start too early",
+        source: "systemd.unit(5) [Install]",
+        severity: Severity::High,
+        applies: |image| image.names("usr/lib/systemd/system").iter().any(|name| name.starts_with("goldsmith-")),
+        run: own,
     },
     Check {
         id: "systemd-journal",
@@ -218,69 +148,112 @@ fn unwanted(image: &Audited<'_>) -> Vec<Finding> {
             Finding::new(name, "it starts", "masked, or not installed", "a link to /dev/null in etc/systemd/system")
         })
         .collect();
+    // What could be started by name, by a key or by another unit is masked where a package brings it.
+    let open = MASKED.into_iter().filter(|(name, _)| Unit::of(image, name).is_some_and(|unit| !unit.masked));
+    findings.extend(open.map(|(name, why)| {
+        Finding::new(name, why, "masked, or not installed", "a link to /dev/null in etc/systemd/system")
+    }));
+    findings
+}
+
+/// Each with what it would do.
+const MASKED: [(&str, &str); 20] = [
     // Whoever is at the console restarts the machine with three keys otherwise.
-    if image.has("usr/lib/systemd/system/ctrl-alt-del.target")
-        && !Unit::of(image, "ctrl-alt-del.target").is_some_and(|unit| unit.masked)
-    {
-        findings.push(Finding::new(
-            "ctrl-alt-del.target",
-            "three keys restart the machine",
-            "masked",
-            "a link to /dev/null in etc/systemd/system",
-        ));
+    ("ctrl-alt-del.target", "three keys restart the machine"),
+    ("debug-shell.service", "a shell of root's on a console"),
+    ("kexec.target", "starts another kernel, past the firmware"),
+    ("ssh.socket", "a second way to start sshd, whose log fail2ban does not read"),
+    ("sshd-keygen.service", "makes host keys of kinds that are not offered"),
+    ("netfilter-persistent.service", "loads the rules again, and empties the peers' chains"),
+    ("iptables.service", "loads the rules again, and empties the peers' chains"),
+    ("ip6tables.service", "loads the rules again, and empties the peers' chains"),
+    ("apt-daily.service", "changes the image"),
+    ("apt-daily.timer", "changes the image"),
+    ("apt-daily-upgrade.service", "changes the image"),
+    ("apt-daily-upgrade.timer", "changes the image"),
+    ("dpkg-db-backup.timer", "copies what never changes"),
+    ("e2scrub_all.timer", "looks for volumes that are not there"),
+    ("e2scrub_reap.service", "looks for volumes that are not there"),
+    ("cloud-init-hotplugd.service", "sets up interfaces that somebody plugs in"),
+    ("cloud-init-hotplugd.socket", "sets up interfaces that somebody plugs in"),
+    ("systemd-creds.socket", "encrypts for whoever asks"),
+    ("systemd-sysext.socket", "lays other files over the image's"),
+    ("systemd-firstboot.service", "asks at the console, and waits"),
+];
+
+/// What the unit's own [Install] says is done, in links; a unit without one is pulled in by another's.
+fn own(image: &Audited<'_>) -> Vec<Finding> {
+    let pulled = unit::pulled(image);
+    let mut findings = Vec::new();
+    let units = image.names("usr/lib/systemd/system").into_iter().filter(|name| name.starts_with("goldsmith-"));
+    for name in units.filter(|name| name.ends_with(".service")) {
+        let Some(unit) = Unit::of(image, name) else { continue };
+        let by = pulled.get(name).cloned().unwrap_or_default();
+        let said = [("WantedBy", "wants"), ("RequiredBy", "requires")];
+        for (key, kind) in said {
+            for wanter in unit.list("Install", key) {
+                // A link of the right kind: what only wants it starts without it too.
+                let link = format!("etc/systemd/system/{wanter}.{kind}/{name}");
+                if image.lookup(&link).is_none() {
+                    findings.push(Finding::new(
+                        name,
+                        format!("no link {link}"),
+                        format!("{key}={wanter}"),
+                        "enable it",
+                    ));
+                }
+            }
+        }
+        if by.is_empty() {
+            findings.push(Finding::new(name, "nothing pulls it in", "enabled", "a link in etc/systemd/system"));
+        }
+        if unit.lines("Service", "ExecStart").is_empty() {
+            findings.push(Finding::new(name, "it starts nothing", "ExecStart=", "the unit"));
+        }
     }
     findings
 }
 
-/// These settings are there, and say something else than no.
-fn sandbox(image: &Audited<'_>, name: &str, keys: &[&str]) -> Vec<Finding> {
-    let Some(unit) = Unit::of(image, name) else {
-        return vec![Finding::new(name, "no such unit", "one", "install the package")];
-    };
-    let on = |key: &str| {
-        let value = unit.value("Service", key).unwrap_or_default();
-        // An empty set of capabilities is as small as they come; elsewhere, empty is off.
-        !matches!(value, "no" | "false" | "0" | "off")
-            && (!value.is_empty() || key == "CapabilityBoundingSet" && unit.value("Service", key).is_some())
-    };
-    let off = keys.iter().filter(|key| !on(key));
-    off.map(|key| {
-        Finding::new(format!("{name} {key}"), "off", "on", format!("etc/systemd/system/{name}.d/00-goldsmith.conf"))
-    })
-    .collect()
-}
-
 fn journal(image: &Audited<'_>) -> Vec<Finding> {
     let settings = dropins::systemd(image, "journald.conf");
-    let judge =
-        |key, want: Want| want.judge(key, ini::last(&settings, &["Journal"], key), "etc/systemd/journald.conf.d");
-    [judge("Storage", Want::Is("persistent")), judge("SystemMaxUse", Want::Set)].into_iter().flatten().collect()
+    let wanted = [
+        ("Storage", Want::Is("persistent")),
+        ("SystemMaxUse", Want::Set),
+        ("SystemKeepFree", Want::Set),
+        ("RuntimeMaxUse", Want::Set),
+        ("Compress", Want::Is("yes")),
+        ("ForwardToSyslog", Want::Is("no")),
+        ("ForwardToWall", Want::Is("no")),
+        // auditd has them, where there is one; twice as much noise would push other lines out.
+        ("Audit", Want::Is("no")),
+    ];
+    let value = |key| ini::last(&settings, &["Journal"], key);
+    wanted.iter().filter_map(|(key, want)| want.judge(key, value(key), "etc/systemd/journald.conf.d")).collect()
 }
 
 /// systemd-coredump keeps none, or the limit of all sessions and services is 0.
 fn cores(image: &Audited<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
-    if image.has("usr/lib/systemd/systemd-coredump") {
-        let settings = dropins::systemd(image, "coredump.conf");
-        findings.extend(Want::Is("none").judge(
-            "Storage",
-            ini::last(&settings, &["Coredump"], "Storage"),
-            "etc/systemd/coredump.conf.d",
-        ));
+    // Should systemd-coredump be installed later, it finds this.
+    let settings = dropins::systemd(image, "coredump.conf");
+    for (key, want) in [("Storage", Want::Is("none")), ("ProcessSizeMax", Want::Is("0"))] {
+        let value = ini::last(&settings, &["Coredump"], key);
+        findings.extend(want.judge(key, value, "etc/systemd/coredump.conf.d"));
     }
     let mut texts = image.texts("etc/security/limits.d", ".conf");
     texts.extend(image.text("etc/security/limits.conf").map(|text| ("etc/security/limits.conf".to_owned(), text)));
-    let zero = texts
-        .iter()
-        .flat_map(|(_, text)| text.lines())
-        .any(|line| line.split_whitespace().eq(["*", "hard", "core", "0"]));
-    if !zero {
-        findings.push(Finding::new(
-            "etc/security/limits.d",
-            "cores of any size",
-            "* hard core 0",
-            "a file with that line",
-        ));
+    for who in ["*", "root"] {
+        let lines = || texts.iter().flat_map(|(_, text)| text.lines()).map(str::split_whitespace);
+        let zero = lines().any(|words| words.eq([who, "hard", "core", "0"]));
+        // The last line for somebody counts, in the order of the files.
+        let lifted = lines().any(|words| {
+            let words: Vec<&str> = words.collect();
+            matches!(words.as_slice(), [name, "hard" | "-", "core", limit] if *name == who && *limit != "0")
+        });
+        if !zero || lifted {
+            let wanted = format!("{who} hard core 0, and no other");
+            findings.push(Finding::new("etc/security/limits.d", "cores of any size", wanted, "a file with that line"));
+        }
     }
     findings
 }

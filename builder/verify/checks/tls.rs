@@ -131,7 +131,19 @@ fn settings(image: &Audited<'_>) -> Vec<Finding> {
     // Compression and insecure renegotiation are off unless set; tickets are on.
     let wanted = [("SSLCompression", true), ("SSLInsecureRenegotiation", true), ("SSLSessionTickets", false)];
     let on = wanted.into_iter().filter(|(name, unset)| !all(name, *unset));
-    on.map(|(name, _)| Finding::new(name, "on", "Off", PLACE)).collect()
+    let mut findings: Vec<Finding> = on.map(|(name, _)| Finding::new(name, "on", "Off", PLACE)).collect();
+    // Off unless set; and then the client chooses.
+    let orders: Vec<&Directive> = apache.all("SSLHonorCipherOrder").collect();
+    if orders.is_empty() || orders.iter().any(|order| !order.value.eq_ignore_ascii_case("on")) {
+        findings.push(Finding::new("SSLHonorCipherOrder", "the client chooses", "On", PLACE));
+    }
+    let curves = apache.all("SSLOpenSSLConfCmd").find_map(|command| command.value.strip_prefix("Curves "));
+    let strong = |curve: &str| ["X25519", "X25519MLKEM768", "prime256v1", "secp384r1"].contains(&curve);
+    if !curves.is_some_and(|curves| curves.trim().split(':').all(strong)) {
+        let found = curves.unwrap_or("whatever OpenSSL has");
+        findings.push(Finding::new("SSLOpenSSLConfCmd Curves", found, "X25519:prime256v1:secp384r1", PLACE));
+    }
+    findings
 }
 
 fn only(image: &Audited<'_>) -> Vec<Finding> {

@@ -85,10 +85,10 @@ impl RuleSet {
         }
     }
 
-    /// The ports of `protocol` that a new packet like `packet` reaches, as ranges; and what could not be decided.
+    /// The ports that a packet like `packet` reaches through a built-in chain, as ranges; and what could not be decided.
     ///
     /// Ports between two that no rule names are alike, so that one of each such range is asked.
-    pub fn open(&self, packet: &Packet) -> (Vec<(u16, u16)>, BTreeSet<String>) {
+    pub fn open(&self, chain: &str, packet: &Packet) -> (Vec<(u16, u16)>, BTreeSet<String>) {
         let mut starts = BTreeSet::from([1_u32]);
         for rule in self.chains.values().flat_map(|chain| &chain.rules) {
             for ranges in rule.matches.iter().filter_map(|matching| match matching {
@@ -103,7 +103,7 @@ impl RuleSet {
         for (index, start) in starts.iter().enumerate() {
             let last = starts.get(index + 1).map_or(65535, |next| next - 1);
             let (first, last) = (*start as u16, last as u16);
-            match self.verdict("INPUT", &Packet { port: first, ..packet.clone() }) {
+            match self.verdict(chain, &Packet { port: first, ..packet.clone() }) {
                 Verdict::Dropped => {}
                 Verdict::Undecided(what) => drop(undecided.insert(what)),
                 Verdict::Accepted => match open.last_mut() {
