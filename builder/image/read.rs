@@ -12,9 +12,9 @@
 //! Layers are read beside each other, one on each processor: what takes long is hashing and uncompressing.
 
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Component, Path};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -67,6 +67,36 @@ pub fn rootfs(layout: &Path) -> io::Result<Rootfs> {
     }
     let latest = entries.values().map(|entry: &Entry| entry.mtime).max().unwrap_or_default();
     Ok(Rootfs::new(entries, Epoch(latest)))
+}
+
+/// Lays out the archive `NAME.oci.tar` as the directory that it is of, below `folder`, which is there and empty. Nothing is
+/// verified here: whoever reads the layout does.
+///
+/// # Errors
+/// If it can't be read or written, or is no archive of an image layout: something else than files and folders, or a path
+/// that leads elsewhere.
+pub fn lay_out(archive: &Path, folder: &Path) -> io::Result<()> {
+    for member in tar::Archive::new(File::open(archive)?).entries()? {
+        let mut member = member?;
+        let path = member.path()?.into_owned();
+        let inside = path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+        if !inside {
+            return Err(io::Error::other(format!("the archive has a path that leads elsewhere: {}", path.display())));
+        }
+        let place = folder.join(&path);
+        match member.header().entry_type() {
+            tar::EntryType::Directory => fs::create_dir_all(&place)?,
+            tar::EntryType::Regular => {
+                place.parent().map_or(Ok(()), fs::create_dir_all)?;
+                io::copy(&mut member, &mut File::create(&place)?)?;
+            }
+            _ => return Err(io::Error::other(format!("the archive holds more than files: {}", path.display()))),
+        }
+    }
+    match folder.join("index.json").exists() {
+        true => Ok(()),
+        false => Err(io::Error::other("it is no archive of an OCI image layout: there is no index.json in it")),
+    }
 }
 
 /// All layers, laid over each other; and the bytes of their files, if they are wanted.
