@@ -11,9 +11,11 @@ use super::{print_json, tell_problems};
 use crate::fleet;
 use crate::overlay::Overlay;
 use crate::recipe::Target;
+use crate::recipe::file::Purpose;
 use crate::recipe::fold::Folded;
-use crate::recipe::problem::Problem;
+use crate::recipe::problem::{Problem, did_you_mean};
 use crate::recipe::project::{Mistakes, Project, ProjectError};
+use crate::verify::checks;
 
 /// Read every recipe, overlay and fleet, and say what is wrong.
 ///
@@ -51,6 +53,8 @@ impl Check {
             match project.load(name) {
                 Ok(folded) => {
                     found.add(folded.warnings.clone());
+                    found.add(excuses_of_nothing(&folded));
+                    found.add(toothless(&folded));
                     recipes.push(folded);
                 }
                 Err(ProjectError::Mistakes(Mistakes(problems))) => found.add(problems),
@@ -107,6 +111,46 @@ pub(super) fn targets() -> impl TypedValueParser<Value = Target> {
     let named = |name: &str| Target::ALL.into_iter().find(|target| target.name() == name);
     PossibleValuesParser::new(Target::ALL.map(Target::name))
         .try_map(move |name| named(&name).ok_or_else(|| format!("there is no target `{name}`")))
+}
+
+/// Exceptions from checks that do not exist, which excuse nothing: `audit` refuses them, and would say so only after a build.
+fn excuses_of_nothing(folded: &Folded) -> Vec<Problem> {
+    let known = || checks::all().map(|check| check.id);
+    let made = folded.recipe.exceptions.iter().zip(&folded.exception_places);
+    made.filter(|(exception, _)| !known().any(|id| id == exception.check))
+        .map(|(exception, place)| {
+            let help = did_you_mean(&exception.check, known());
+            Problem::error(format!("there is no check `{}`", exception.check))
+                .at(place.clone(), "")
+                .help(help.unwrap_or_else(|| "`goldsmith audit --list` shows them all".to_owned()))
+        })
+        .collect()
+}
+
+/// What an image says and nothing in it does, for lack of a package.
+fn toothless(folded: &Folded) -> Vec<Problem> {
+    let recipe = &folded.recipe;
+    let asks = |package: &str| {
+        let alternatives = recipe.packages.iter().flat_map(|wanted| wanted.relation.split('|'));
+        alternatives.filter_map(|one| one.split_whitespace().next()).any(|name| name == package)
+    };
+    // A parent may leave to its children what they need.
+    let image = folded.purpose == Purpose::Image;
+    let wishes = [
+        (
+            recipe.firewall.is_some(),
+            "[firewall]",
+            "iptables-persistent",
+            "its rules are never loaded: everything is open",
+        ),
+        (!recipe.fail2ban.jails.is_empty(), "[fail2ban]", "fail2ban", "nobody is ever banned"),
+    ];
+    let idle = wishes.into_iter().filter(|(said, _, package, _)| image && *said && !asks(package));
+    idle.map(|(_, table, package, outcome)| {
+        let message = format!("`{}` has a {table}, and does not ask for `{package}`: {outcome}", recipe.name);
+        Problem::warning(message).help(format!("add `{package}` to its packages, or take the {table} out"))
+    })
+    .collect()
 }
 
 /// `1 recipe`, `2 recipes`.
@@ -196,6 +240,30 @@ mod tests {
         );
         assert_eq!((problems.as_array().unwrap().len(), failed), (1, None));
         assert!(checked(&[BASE, API, overlay], true).1.is_some());
+    }
+
+    #[test]
+    fn an_exception_from_a_check_that_does_not_exist_is_an_error_where_it_is_made() {
+        let text = "suite = \"trixie\"\n[[exception]]\ncheck = \"file-setuid\"\nreason = \"x\"\n";
+        let (problems, failed) = checked(&[("recipes/api.toml", text)], false);
+        assert_eq!(problems[0]["message"], "there is no check `file-setuid`");
+        assert_eq!((&problems[0]["line"], &problems[0]["help"]), (&3.into(), &"did you mean `files-setuid`?".into()));
+        assert!(failed.is_some());
+    }
+
+    #[test]
+    fn a_firewall_that_nothing_loads_and_jails_that_nobody_keeps_are_warnings() {
+        let text = "suite = \"trixie\"\n[firewall.egress]\npolicy = \"listed\"\n\
+                    [fail2ban.jails.sshd]\njournal = \"_COMM=sshd\"\nports = [22]\n\
+                    samples = [\"Nov 22 10:15:01 a sshd[8]: x from 203.0.113.9\"]\n";
+        let said = |packages: &str| {
+            let text = format!("packages = [{packages}]\n{text}");
+            let (problems, _) = checked(&[("recipes/api.toml", &text)], false);
+            let messages = problems.as_array().unwrap().iter().map(|problem| problem["message"].to_string());
+            messages.filter(|message| message.contains("does not ask for")).count()
+        };
+        assert_eq!(said(""), 2);
+        assert_eq!(said("\"iptables-persistent\", \"fail2ban\""), 0);
     }
 
     #[test]

@@ -36,6 +36,8 @@ pub struct Folded {
     pub lineage: Vec<String>,
     /// Where each overlay is asked for, in the order of the recipe's overlays.
     pub overlay_places: Vec<Place>,
+    /// Where each exception is made, in the order of the recipe's exceptions.
+    pub exception_places: Vec<Place>,
     /// Where each keyring is named: (path, place).
     pub keyring_places: Vec<(String, Place)>,
     /// What somebody should look at.
@@ -74,6 +76,7 @@ pub(super) fn fold_what_is_right(name: &str, texts: &BTreeMap<String, String>) -
     let fail2ban = std::mem::take(&mut sum.fail2ban).fold(&mut sum.problems);
     let own_description = own.file.description.as_ref().map(|text| text.get_ref().clone());
     let filter = sum.filter();
+    let (exceptions, exception_places) = std::mem::take(&mut sum.exceptions).into_iter().unzip();
     let folded = Folded {
         recipe: Recipe {
             name: name.to_owned(),
@@ -93,12 +96,13 @@ pub(super) fn fold_what_is_right(name: &str, texts: &BTreeMap<String, String>) -
                 kernel_arguments: sum.kernel_arguments,
             },
             firewall,
-            exceptions: sum.exceptions.into_iter().map(|(exception, _)| exception).collect(),
+            exceptions,
             fail2ban,
         },
         purpose,
         lineage: sources.iter().map(|source| source.name.clone()).collect(),
         overlay_places: sum.overlays.into_iter().map(|(_, place)| place).collect(),
+        exception_places,
         keyring_places: sum.keyrings,
         warnings: vec![],
     };
