@@ -19,6 +19,31 @@ fn an_image_that_was_never_built_cannot_be_audited_and_the_message_says_how_to_b
 }
 
 #[test]
+fn what_is_asked_for_by_its_path_is_read_from_there_and_what_is_no_image_is_said_to_be_none() {
+    let project = Project::new().recipe("hello", "suite = \"trixie\"\n");
+    project.run(&["audit", "shipped.tar"]).fails_with(&["cannot read", "shipped.tar"]);
+    let mut archive = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_gnu();
+    header.set_size(2);
+    header.set_mode(0o644);
+    archive.append_data(&mut header, "manifest.json", b"{}".as_slice()).expect("a member");
+    let project = project.write("shipped.tar", &archive.into_inner().expect("an archive"));
+    project.run(&["audit", "./shipped.tar"]).fails_with(&["no archive of an OCI image layout"]);
+}
+
+#[test]
+fn an_archive_with_more_than_files_is_not_unpacked() {
+    let mut archive = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_gnu();
+    header.set_entry_type(tar::EntryType::Symlink);
+    header.set_size(0);
+    archive.append_link(&mut header, "blobs", "/etc").expect("a member");
+    let bytes = archive.into_inner().expect("an archive");
+    let project = Project::new().recipe("hello", "suite = \"trixie\"\n").write("shipped.tar", &bytes);
+    project.run(&["audit", "shipped.tar"]).fails_with(&["the archive holds more than files"]);
+}
+
+#[test]
 fn an_unknown_image_is_a_wrong_use() {
     let (project, _mirror) = locked();
     project.run(&["audit", "helo"]).code(2);

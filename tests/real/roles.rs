@@ -23,6 +23,20 @@ fn the_audit_of_both_images_finds_nothing() {
     }
 }
 
+/// As in CI, of the file that ships: the same as by name.
+#[test]
+fn the_audit_of_an_archive_finds_what_it_is_and_says_the_same() {
+    let said = |arguments: &[&std::ffi::OsStr]| {
+        let output =
+            Command::new(GOLDSMITH).args(["audit", "--all"]).args(arguments).current_dir(repository()).output();
+        let output = output.expect("starting goldsmith");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        output.stdout
+    };
+    let archive = images().join("db/db.oci.tar");
+    assert_eq!(said(&[archive.as_os_str()]), said(&["--output".as_ref(), images().as_os_str(), "db".as_ref()]));
+}
+
 /// What an instance is told, right and wrong, to the program that reads it (golden/instance/cases.json).
 #[test]
 fn an_instance_takes_facts_that_are_right_and_refuses_the_others_whole() {
