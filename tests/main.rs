@@ -32,6 +32,7 @@ mod offline;
 mod unpack;
 
 mod audit;
+mod proved;
 
 mod bundle;
 
