@@ -80,7 +80,11 @@ impl Sshd {
                 self.unreadable.push(format!("{path}:{}: {line}", number + 1));
                 continue;
             };
-            let keyword = keyword.to_ascii_lowercase();
+            let keyword = match keyword.to_ascii_lowercase().as_str() {
+                // Its name before OpenSSH 8.5, which later ones still know.
+                "pubkeyacceptedkeytypes" => "pubkeyacceptedalgorithms".to_owned(),
+                other => other.to_owned(),
+            };
             let value = value.trim_start_matches([' ', '\t', '=']).trim().trim_matches('"').to_owned();
             match keyword.as_str() {
                 "include" if criteria.is_none() && depth < DEPTH => {
