@@ -35,6 +35,7 @@ mod audit;
 mod proved;
 
 mod bundle;
+mod fleet;
 
 mod clean;
 

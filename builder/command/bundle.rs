@@ -14,7 +14,7 @@ use super::fleet::Loaded;
 use super::{Usage, print_json};
 use crate::epoch::Epoch;
 use crate::fleet::Material;
-use crate::image::cloud_init::{Instance, LINE, Seed};
+use crate::image::cloud_init::{ISO, Instance, LINE, Seed, VFAT};
 use crate::image::network::{Cidr, Network};
 use crate::image::ssh_key::SshKey;
 use crate::recipe::problem::did_you_mean;
@@ -23,8 +23,8 @@ use crate::recipe::project::{Mistakes, Project};
 /// Write what each instance of a fleet is told when it first starts: its name, address, keys, peers, certificate.
 ///
 /// For each there is a folder with cloud-init's NoCloud files (meta-data, network-config, user-data, vendor-data), with the same
-/// on a volume to attach to the machine, seed.iso, and on one line for the user-data field of a cloud, cloud-user-data. Secrets
-/// are in the last two and in vendor-data, and in no other. The same fleet, locks and secrets give the same bytes.
+/// on a volume to attach to the machine (seed.iso, or as a disk seed.vfat), and on one line for the user-data field of a cloud
+/// (cloud-user-data). Secrets are in these and in vendor-data, and in no other. The same fleet, locks and secrets give the same bytes.
 ///
 /// Without a fleet, --name and the options below it describe one instance.
 #[derive(Debug, Args)]
@@ -191,7 +191,7 @@ struct Written {
 
 fn write(seed: &Seed, name: &str, folder: PathBuf, epoch: Epoch) -> anyhow::Result<Written> {
     seed.write(&folder, epoch)?;
-    let files = seed.files.keys().map(String::as_str).chain(["seed.iso", LINE]).map(str::to_owned).collect();
+    let files = seed.files.keys().map(String::as_str).chain([ISO, VFAT, LINE]).map(str::to_owned).collect();
     Ok(Written { instance_id: seed.instance_id.clone(), folder, files, name: name.to_owned() })
 }
 

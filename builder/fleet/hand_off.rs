@@ -147,6 +147,11 @@ fn each(who: &[Who], ports: &[Ports], hole: impl Fn(Who, Ports) -> Hole) -> Vec<
     who.iter().flat_map(|who| ports.iter().map(|ports| hole(who.clone(), *ports))).collect()
 }
 
+/// Text that Terraform takes for nothing but text: the comment of a key may hold anything.
+fn literal(text: &str) -> String {
+    text.replace("${", "$${").replace("%{", "%%{")
+}
+
 /// A name as Terraform takes it for a resource or variable.
 fn identifier(name: &str) -> String {
     name.replace('-', "_")
@@ -174,4 +179,17 @@ fn variables(fleet: &Fleet, asked: &[(&str, &str)]) -> serde_json::Map<String, s
     });
     variables.insert("bundles".to_owned(), bundles);
     variables
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_comment_of_a_key_is_no_program() {
+        assert_eq!(
+            literal("ssh-ed25519 AAAA ${file(\"/etc/passwd\")} %{if}"),
+            "ssh-ed25519 AAAA $${file(\"/etc/passwd\")} %%{if}"
+        );
+    }
 }

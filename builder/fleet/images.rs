@@ -113,8 +113,11 @@ impl Fleet {
                 problems.extend(self.names(name, &instance.peers, ("peers", &peers)));
                 problems.extend(self.names(name, &instance.egress, ("egress", &reached)));
             }
-            problems.extend(self.database_of(name, images));
             problems.extend(self.targets_of(instance, &folded.recipe));
+        }
+        // Whoever is named wrongly has no database either: that is one mistake, not two.
+        if problems.is_empty() {
+            problems.extend(self.instances.keys().filter_map(|name| self.database_of(name, images)));
         }
         problems.sort_by_key(Problem::line_and_column);
         problems

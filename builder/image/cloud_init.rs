@@ -6,7 +6,8 @@
 //! ├── network-config    where it is: version 2
 //! ├── user-data         what only it can know: its image, its addresses, and those of its peers
 //! ├── vendor-data       its secrets, if it has any (without the file, cloud-init waits for it)
-//! ├── seed.iso          the four again, on a volume with the label `cidata`
+//! ├── seed.iso          the four again, on a volume with the label `cidata`: a CD
+//! ├── seed.vfat         and a disk, for machines that take no CD
 //! └── cloud-user-data   facts and secrets on one line, for the field of a cloud that has no other way to tell an instance
 //! ```
 //!
@@ -34,12 +35,17 @@ use serde::Serialize;
 use super::iso9660::{self, Iso9660Error, Volume};
 use super::network::Network;
 use super::ssh_key::SshKey;
+use super::vfat::{self, VfatError};
 use crate::digest::Digest;
 use crate::epoch::Epoch;
 
 /// The volume's label, by which cloud-init finds it.
 pub const LABEL: &str = "cidata";
 
+/// The volume as a CD.
+pub const ISO: &str = "seed.iso";
+/// The volume as a disk.
+pub const VFAT: &str = "seed.vfat";
 /// The file for a cloud's user-data field: base64 (RFC 4648), on one line.
 pub const LINE: &str = "cloud-user-data";
 
@@ -177,6 +183,9 @@ pub enum SeedError {
     /// The volume.
     #[error(transparent)]
     Iso(#[from] Iso9660Error),
+    /// The volume as a disk.
+    #[error(transparent)]
+    Vfat(#[from] VfatError),
     /// Writing failed.
     #[error("cannot write {path}: {why}")]
     Write {
@@ -248,9 +257,10 @@ impl Seed {
         let fresh = tempfile::Builder::new().prefix(".bundle-").tempdir_in(parent).map_err(failed(parent))?;
         let mut iso = Vec::new();
         iso9660::write(&mut iso, &Volume { label: LABEL, epoch, files: &self.files })?;
+        let disk = vfat::volume(LABEL, &self.files)?;
         let line = BASE64_STANDARD.encode(&self.user_data).into_bytes();
         let files = self.files.iter().map(|(name, bytes)| (name.as_str(), bytes));
-        for (name, bytes) in files.chain([("seed.iso", &iso), (LINE, &line)]) {
+        for (name, bytes) in files.chain([(ISO, &iso), (VFAT, &disk), (LINE, &line)]) {
             let holds_secrets = self.is_secret && !PUBLIC.contains(&name);
             let path = fresh.path().join(name);
             let mut options = fs::OpenOptions::new();
@@ -281,7 +291,7 @@ impl Seed {
         };
         for entry in entries.flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
-            if !["seed.iso", LINE].contains(&name.as_str()) && !self.files.contains_key(&name) {
+            if ![ISO, VFAT, LINE].contains(&name.as_str()) && !self.files.contains_key(&name) {
                 return Err(SeedError::NotABundle(folder.display().to_string()));
             }
         }
@@ -459,7 +469,7 @@ mod tests {
         };
         seed.write(&target, Epoch(1_795_000_000)).unwrap();
         let first = listing();
-        assert_eq!(first.len(), 6);
+        assert_eq!(first.len(), 7);
         seed.write(&target, Epoch(1_795_000_000)).unwrap();
         assert_eq!(listing(), first);
         assert_eq!(fs::read_dir(folder.path().join("out")).unwrap().count(), 1, "something was left beside it");

@@ -25,6 +25,7 @@ pub mod press;
 pub mod read;
 pub mod ssh_key;
 pub mod tar;
+pub mod vfat;
 
 #[cfg(test)]
 mod example;

@@ -4,6 +4,7 @@
 //! run finds everything done. What follows reads the artifacts with code of its own: what grades a writer must not be
 //! made of the writer's parts.
 
+mod bundle;
 mod export;
 mod failure;
 mod layout;

@@ -7,7 +7,7 @@
 use serde_json::{Map, Value, json};
 
 use super::super::{Fleet, Images};
-use super::{Hole, Who, identifier, user_data, variables};
+use super::{Hole, Who, identifier, literal, user_data, variables};
 
 /// The fleet as `main.tf.json`. `keys` has the key of each instance: ECS takes one.
 pub fn terraform(fleet: &Fleet, images: &Images, keys: &std::collections::BTreeMap<String, String>) -> Value {
@@ -36,7 +36,7 @@ pub fn terraform(fleet: &Fleet, images: &Images, keys: &std::collections::BTreeM
     }
     resources.insert("alicloud_security_group_rule".to_owned(), Value::Object(walls));
     let pairs = keys.iter().map(|(name, key)| {
-        (identifier(name), json!({ "key_pair_name": format!("{}-{name}", fleet.name), "public_key": key }))
+        (identifier(name), json!({ "key_pair_name": format!("{}-{name}", fleet.name), "public_key": literal(key) }))
     });
     resources.insert("alicloud_ecs_key_pair".to_owned(), Value::Object(pairs.collect()));
     let machines = fleet.instances.keys().map(|name| (identifier(name), machine(fleet, name, images))).collect();

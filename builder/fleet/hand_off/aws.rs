@@ -7,7 +7,7 @@
 use serde_json::{Map, Value, json};
 
 use super::super::{Fleet, Images};
-use super::{Hole, Who, identifier, user_data, variables};
+use super::{Hole, Who, identifier, literal, user_data, variables};
 
 /// The fleet as `main.tf.json`. `keys` has the key of each instance: Amazon takes one.
 pub fn terraform(fleet: &Fleet, images: &Images, keys: &std::collections::BTreeMap<String, String>) -> Value {
@@ -39,7 +39,7 @@ pub fn terraform(fleet: &Fleet, images: &Images, keys: &std::collections::BTreeM
     resources.insert("aws_vpc_security_group_ingress_rule".to_owned(), Value::Object(ingress));
     resources.insert("aws_vpc_security_group_egress_rule".to_owned(), Value::Object(egress));
     let pairs = keys.iter().map(|(name, key)| {
-        (identifier(name), json!({ "key_name": format!("{}-{name}", fleet.name), "public_key": key }))
+        (identifier(name), json!({ "key_name": format!("{}-{name}", fleet.name), "public_key": literal(key) }))
     });
     resources.insert("aws_key_pair".to_owned(), Value::Object(pairs.collect()));
     let machines = fleet.instances.keys().map(|name| (identifier(name), machine(fleet, name, images))).collect();
