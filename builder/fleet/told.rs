@@ -84,8 +84,8 @@ impl Fleet {
     pub fn told(&self, name: &str, material: &Material<'_>) -> Result<cloud_init::Instance, Vec<Problem>> {
         let Some(instance) = self.instances.get(name) else { return Ok(cloud_init::Instance::default()) };
         let mut problems = Vec::new();
-        let keys = self.keys_of(instance, material.files).map_err(|problem| problems.push(problem));
-        let tls = self.tls_of(name, instance, material).map_err(|problem| problems.push(problem));
+        let keys = self.keys_of(instance, material.files).map_err(|problem| problems.push(*problem));
+        let tls = self.tls_of(name, instance, material).map_err(|problem| problems.push(*problem));
         let role = self.role(name, material.images);
         let mut secrets = BTreeMap::new();
         if role != Role::Other {
@@ -124,34 +124,37 @@ impl Fleet {
     }
 
     /// The keys themselves, of those that are in files too.
-    fn keys_of(&self, instance: &Instance, files: &BTreeMap<String, String>) -> Result<Vec<SshKey>, Problem> {
+    fn keys_of(&self, instance: &Instance, files: &BTreeMap<String, String>) -> Result<Vec<SshKey>, Box<Problem>> {
         let mut keys = Vec::new();
         for said in &instance.keys {
             let text = files.get(said.get_ref()).unwrap_or(said.get_ref());
             let before = keys.len();
             for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
                 let key = line.parse().map_err(|why| {
-                    Problem::error(format!("a line of the file is no key: {why}")).at(self.place_of(said), "this file")
+                    let problem = Problem::error(format!("a line of the file is no key: {why}"));
+                    Box::new(problem.at(self.place_of(said), "this file"))
                 })?;
                 keys.push(key);
             }
             if keys.len() == before {
                 let problem = Problem::error(format!("there is no key in {}", said.get_ref()));
-                return Err(problem.at(self.place_of(said), "this file").help("write public keys into it, one a line"));
+                let problem =
+                    problem.at(self.place_of(said), "this file").help("write public keys into it, one a line");
+                return Err(Box::new(problem));
             }
         }
         Ok(keys)
     }
 
     /// Whose certificate it shows, and whom it believes.
-    fn tls_of(&self, name: &str, instance: &Instance, material: &Material<'_>) -> Result<Option<Tls>, Problem> {
+    fn tls_of(&self, name: &str, instance: &Instance, material: &Material<'_>) -> Result<Option<Tls>, Box<Problem>> {
         let role = self.role(name, material.images);
         let text = |file: &Spanned<String>| material.files.get(file.get_ref()).cloned();
         let ca = match (role, &self.database.elsewhere, material.secrets) {
             (Role::Client(None), Some((_, _, ca)), _) => text(ca),
             (Role::Client(Some(_)), _, Some(secrets)) => Some(secrets.authority.certificate.clone()),
             (Role::Client(Some(_)), _, None) => {
-                return Err(self.no_secrets(name, "must know the database's certificate"));
+                return Err(self.no_secrets(name, "must know the database's certificate").into());
             }
             _ => None,
         };
@@ -162,7 +165,7 @@ impl Fleet {
                 _ => {
                     let problem = Problem::error(format!("no certificate stands for {}", names.join(", ")));
                     let help = "`goldsmith fleet init` makes those that are missing, and keeps the others";
-                    return Err(self.problem_at(name, problem).help(help));
+                    return Err(Box::new(self.problem_at(name, problem).help(help)));
                 }
             },
             // The instance makes one itself; nobody of the fleet need know it.

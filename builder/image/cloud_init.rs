@@ -19,6 +19,8 @@
 //! The other files are YAML of the plainest kind, every string quoted as JSON quotes it, so that no reader takes `no` for a
 //! boolean or `0644` for a number.
 
+mod facts;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
@@ -32,6 +34,7 @@ use base64::prelude::BASE64_STANDARD;
 use ipnet::IpNet;
 use serde::Serialize;
 
+use self::facts::{FACTS, Facts, SECRETS, all_of, facts, hidden, written};
 use super::iso9660::{self, Iso9660Error, Volume};
 use super::network::Network;
 use super::ssh_key::SshKey;
@@ -119,30 +122,6 @@ impl fmt::Debug for Tls {
     }
 }
 
-/// What an instance is told beside what cloud-init takes: the facts that `/usr/lib/goldsmith/instance` reads.
-#[derive(Default, Serialize)]
-struct Facts<'a> {
-    version: u32,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    image: Option<&'a ImageId>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    name: Option<&'a str>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    addresses: Vec<IpAddr>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    peers: BTreeMap<&'a str, Vec<String>>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    egress: BTreeMap<&'a str, Vec<String>>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    hosts: BTreeMap<&'a str, Vec<IpAddr>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    database: Option<&'a Database>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    tls: BTreeMap<&'static str, &'a str>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    secrets: BTreeMap<&'a str, &'a str>,
-}
-
 /// The four files, by name.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Seed {
@@ -224,7 +203,8 @@ impl Seed {
             true => written(SECRETS, &hidden),
             false => "#cloud-config\n{}\n".to_owned(),
         };
-        let all = Facts { secrets: hidden.secrets, tls: all_of(instance.tls.as_ref()), ..self::facts(instance) };
+        let tls = all_of(instance.tls.as_ref());
+        let all = Facts { secrets: hidden.secrets, tls, ..self::facts::facts(instance) };
         let user_data = written(FACTS, &all);
         let instance_id = match &instance.id {
             Some(id) if is_id(id) => id.clone(),
@@ -297,65 +277,6 @@ impl Seed {
         }
         Ok(true)
     }
-}
-
-/// First line of facts.
-const FACTS: &str = "#goldsmith-instance";
-/// First line of secrets.
-const SECRETS: &str = "#goldsmith-secrets";
-
-/// A text whose first line says what it is, and whose rest is JSON.
-fn written(header: &str, facts: &Facts<'_>) -> String {
-    // Plain strings, numbers, lists and maps with string keys: writing them cannot fail.
-    format!("{header}\n{}\n", serde_json::to_string(facts).unwrap_or_default())
-}
-
-/// What anybody may read.
-fn facts(instance: &Instance) -> Facts<'_> {
-    let own = match &instance.network {
-        Network::Static { address, .. } => Some(address.address),
-        Network::Dhcp => instance.address,
-    };
-    let tls = all_of(instance.tls.as_ref()).into_iter().filter(|(name, _)| *name != KEY);
-    Facts {
-        version: 1,
-        image: instance.image.as_ref(),
-        name: Some(&instance.name),
-        addresses: own.into_iter().collect(),
-        peers: places(&instance.peers),
-        egress: places(&instance.egress),
-        hosts: instance.hosts.iter().map(|(host, list)| (host.as_str(), list.clone())).collect(),
-        database: instance.database.as_ref(),
-        tls: tls.collect(),
-        secrets: BTreeMap::new(),
-    }
-}
-
-/// What nobody else may.
-fn hidden(instance: &Instance) -> Facts<'_> {
-    let key = instance.tls.as_ref().and_then(|tls| tls.own.as_ref()).map(|(_, key)| (KEY, key.as_str()));
-    let secrets = instance.secrets.iter().map(|(name, secret)| (name.as_str(), secret.as_str())).collect();
-    Facts { version: 1, tls: key.into_iter().collect(), secrets, ..Facts::default() }
-}
-
-/// The one part of `tls` that is secret.
-const KEY: &str = "key";
-
-/// All parts of `tls` by their names.
-fn all_of(tls: Option<&Tls>) -> BTreeMap<&'static str, &str> {
-    let Some(tls) = tls else { return BTreeMap::new() };
-    let own =
-        tls.own.iter().flat_map(|(certificate, key)| [("certificate", certificate.as_str()), (KEY, key.as_str())]);
-    own.chain(tls.ca.iter().map(|ca| ("ca", ca.as_str()))).collect()
-}
-
-/// Addresses as the instance reads them: a network of one machine is written as its address.
-fn places(named: &BTreeMap<String, Vec<IpNet>>) -> BTreeMap<&str, Vec<String>> {
-    let place = |network: &IpNet| match network.prefix_len() == network.max_prefix_len() {
-        true => network.addr().to_string(),
-        false => network.to_string(),
-    };
-    named.iter().map(|(name, list)| (name.as_str(), list.iter().map(place).collect())).collect()
 }
 
 /// `network-config`, version 2.

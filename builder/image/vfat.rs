@@ -125,7 +125,7 @@ fn long_name(name: &str, short: &[u8; 11]) -> Result<Vec<u8>, VfatError> {
     }
     let sum = short.iter().fold(0u8, |sum, byte| sum.rotate_right(1).wrapping_add(*byte));
     let mut letters: Vec<u16> = name.bytes().map(u16::from).collect();
-    if letters.len() % 13 != 0 {
+    if !letters.len().is_multiple_of(13) {
         letters.push(0);
     }
     letters.resize(letters.len().next_multiple_of(13), 0xffff);

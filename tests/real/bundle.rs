@@ -21,7 +21,9 @@ fn the_images_cloud_init_makes_of_a_bundle_the_network_that_it_says() {
                    cat /tmp/out/etc/systemd/network/*.network";
     let (code, said) = shell("db", &["--show", &show], &["sh", "-c", convert]);
     assert_eq!(code, Some(0), "{said}");
-    for line in ["Address=10.0.0.20/24", "Name=e*", "DHCP=no", "DNS=10.0.0.2", "Destination=0.0.0.0/0", "Gateway=10.0.0.1"] {
+    for line in
+        ["Address=10.0.0.20/24", "Name=e*", "DHCP=no", "DNS=10.0.0.2", "Destination=0.0.0.0/0", "Gateway=10.0.0.1"]
+    {
         assert!(said.lines().any(|found| found == line), "{line} is not in\n{said}");
     }
 }
