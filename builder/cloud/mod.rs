@@ -11,6 +11,7 @@
 //! report says that it was not.
 
 mod disk;
+pub mod handoff;
 mod initramfs;
 pub mod rules;
 

@@ -3,6 +3,7 @@
 mod target;
 
 use std::io::Write;
+use std::path::PathBuf;
 
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -33,6 +34,9 @@ pub struct Check {
     /// Hold images against what this cloud or hypervisor takes.
     #[arg(long, value_parser = targets(), conflicts_with = "deny_warnings")]
     target: Option<Target>,
+    /// With --target: where the images lie, as NAME/; default: images/ of the project.
+    #[arg(short, long, value_name = "DIR", requires = "target")]
+    output: Option<PathBuf>,
     /// Fail on warnings too.
     #[arg(long)]
     deny_warnings: bool,
@@ -44,7 +48,9 @@ pub struct Check {
 impl Check {
     pub fn run(self, project: &Project, out: &mut dyn Write) -> anyhow::Result<()> {
         if let Some(target) = self.target {
-            return target::run(project, target, &self.images, self.json, out);
+            let root = self.output.unwrap_or_else(|| project.root().join("images"));
+            let judgements = target::judgements(project, &root, (target, &self.images))?;
+            return target::tell(&judgements, self.json, out);
         }
         let mut found = Found::default();
         let mut recipes = Vec::new();
@@ -189,7 +195,7 @@ mod tests {
 
     /// `check` without arguments.
     fn nothing() -> Check {
-        Check { images: Vec::new(), target: None, deny_warnings: false, json: false }
+        Check { images: Vec::new(), target: None, output: None, deny_warnings: false, json: false }
     }
 
     /// What `check --json` prints in a project of these files, and whether it fails.

@@ -14,6 +14,7 @@ mod completions;
 mod export;
 mod fetch;
 mod fleet;
+mod import;
 mod list;
 mod lock;
 mod man;
@@ -81,6 +82,7 @@ enum Verb {
     Build(build::Build),
     Audit(audit::Audit),
     Export(export::Export),
+    Import(import::Import),
     Fleet(fleet::Fleet),
     Bundle(bundle::Bundle),
     Boot(boot::Boot),
@@ -141,6 +143,7 @@ impl Cli {
             Verb::Fetch(verb) => verb.run(&project()?, &progress(), out),
             Verb::Build(verb) => verb.run(&project()?, &progress(), out),
             Verb::Audit(verb) => verb.run(&folder, &progress(), out),
+            Verb::Import(verb) => verb.run(&project()?, out),
             Verb::Export(verb) => verb.run(&project()?, &progress(), out),
             Verb::Fleet(verb) => verb.run(&project()?, out),
             Verb::Bundle(verb) => verb.run(&folder, out),
