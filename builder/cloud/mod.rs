@@ -13,6 +13,7 @@
 mod disk;
 pub mod handoff;
 mod initramfs;
+pub mod mock;
 pub mod rules;
 
 #[cfg(test)]

@@ -11,12 +11,14 @@ mod ssh;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use anyhow::Context;
 use clap::{Args, ValueEnum};
 
 use super::build::{plan, processors};
 use super::shell::Ended;
 use super::{Usage, images};
 use crate::build::Built;
+use crate::cloud::mock::{self, Stage};
 use crate::machine::{Accelerator, Cable, Firmware, Forward, Host, Machine, Network, Switch, errand};
 use crate::progress::Progress;
 use crate::recipe::project::Project;
@@ -31,6 +33,7 @@ use crate::store::Store;
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  goldsmith boot api\n  goldsmith boot db --ssh\n  \
                         goldsmith boot db --secure-boot --bundle bundles/db-1 --exec 'systemctl --failed'\n  \
+                        goldsmith boot db --cloud alibaba --bundle bundles/db-1 --exec 'cloud-init query cloud_name'\n  \
                         goldsmith boot api --forward 8443:443   # https://localhost:8443/")]
 pub struct Boot {
     /// Which. It must be built, and have a target in its recipe.
@@ -48,6 +51,10 @@ pub struct Boot {
     /// Attach what `goldsmith bundle` wrote to this folder. The machine is 10.0.2.15 of 10.0.2.0/24, by DHCP.
     #[arg(long, value_name = "DIR")]
     bundle: Option<PathBuf>,
+    /// Make it find itself on this cloud: by what its firmware says and by the cloud's metadata service, which tells it what is
+    /// in the bundle. No volume is attached. The machine is 100.100.100.15 of 100.100.100.0/24.
+    #[arg(long, value_name = "CLOUD", requires = "bundle", conflicts_with_all = ["ssh", "network"])]
+    cloud: Option<Cloud>,
     /// Run this in the machine, as root, once it has booted; then shut it down. The exit code is that of the command. (By
     /// systemd 256 or later in the image.)
     #[arg(long, value_name = "COMMAND", group = "what")]
@@ -84,6 +91,15 @@ pub struct Boot {
     /// What runs its instructions.
     #[arg(long, value_name = "HOW", default_value = "auto")]
     accelerator: Wish,
+}
+
+/// `--cloud`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Cloud {
+    /// Alibaba Cloud ECS, its metadata service in the hardened mode.
+    Alibaba,
+    /// The same, with a service that gives no tokens: to see that such a one is not believed.
+    AlibabaWithoutTokens,
 }
 
 /// `--accelerator`.
@@ -124,6 +140,7 @@ impl Boot {
         let host = Host { namespace, toolbox: &tree.root, scratch: scratch.path() };
         let cable = self.network.as_deref().map(|name| cable(name, self.bundle.as_deref(), &workshop.store));
         let cable = cable.transpose()?;
+        let (seed, stage) = self.told(scratch.path())?;
         let machine = Machine {
             firmware: self.firmware(),
             accelerator: self.accelerator.found(&host)?,
@@ -131,10 +148,10 @@ impl Boot {
             memory: self.memory,
             disk: folder.join("disk.raw"),
             size: self.size,
-            seed: self.bundle.as_ref().map(|bundle| bundle.join("seed.iso")),
-            network: Network { forwards: self.forward, more: Vec::new(), cable },
+            seed,
+            network: Network { forwards: self.forward, more: stage.network, cable },
             strings: self.credential,
-            more: Vec::new(),
+            more: stage.more,
         };
         match (self.exec, self.ssh) {
             (Some(command), _) => {
@@ -149,6 +166,17 @@ impl Boot {
                 way_in.session(machine, (&host, self.timeout), progress)
             }
             (None, false) => Ok(machine.on_this_terminal(&host)?),
+        }
+    }
+
+    /// How the machine is told what is in the bundle: by a volume, or by a cloud.
+    fn told(&self, scratch: &Path) -> anyhow::Result<(Option<PathBuf>, Stage)> {
+        match (&self.bundle, self.cloud) {
+            (Some(bundle), Some(cloud)) => {
+                let stage = mock::alibaba(bundle, scratch, cloud == Cloud::Alibaba);
+                Ok((None, stage.with_context(|| format!("cannot serve {}", bundle.display()))?))
+            }
+            (bundle, _) => Ok((bundle.as_ref().map(|bundle| bundle.join("seed.iso")), Stage::default())),
         }
     }
 
@@ -204,6 +232,12 @@ mod tests {
         assert_eq!(parsed(&["--uefi"]).unwrap().firmware(), Firmware::Uefi);
         assert_eq!(parsed(&["--secure-boot"]).unwrap().firmware(), Firmware::SecureBoot);
         assert!(parsed(&["--bios", "--uefi"]).is_err());
+    }
+
+    #[test]
+    fn a_cloud_tells_what_is_in_a_bundle_and_so_needs_one() {
+        assert_eq!(parsed(&["--cloud", "alibaba", "--bundle", "b"]).unwrap().cloud, Some(Cloud::Alibaba));
+        assert!(parsed(&["--cloud", "alibaba"]).is_err());
     }
 
     #[test]

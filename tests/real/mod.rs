@@ -5,6 +5,7 @@
 //! made of the writer's parts.
 
 mod bundle;
+mod cloud;
 mod export;
 mod failure;
 mod layout;
