@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::harness::archive::greetings;
 use crate::harness::project::{files_below, recipe};
-use crate::harness::{Key, Mirror, Project, golden};
+use crate::harness::{Deb, Key, Mirror, Project, golden};
 
 const KEY: &str =
     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBERERERERERERERERERERERERERERERERERERERERER somebody@example.org\n";
@@ -34,7 +34,7 @@ const DB: &str = "\n[[firewall.accept]]\nname = \"database\"\nports = [3306]\npe
 
 /// Two recipes, their fleet, and somebody's key; nothing is locked.
 fn project(fleet: &str, archive: &Key) -> Project {
-    let image = |rules: &str| format!("overlays = [\"tls\"]\n{}{rules}", recipe(&["hello"]));
+    let image = |rules: &str| format!("overlays = [\"tls\"]\n{}{rules}", recipe(&["hello", "iptables-persistent"]));
     let overlay = b"description = \"A certificate.\"\n";
     let project = Project::new().keyring(archive);
     let project = project.recipe("api", &image(API)).recipe("db", &image(DB)).recipe("vpc", fleet);
@@ -47,7 +47,7 @@ fn project(fleet: &str, archive: &Key) -> Project {
 /// The same, locked.
 fn locked(fleet: &str) -> (Project, Mirror) {
     let key = Key::good();
-    let mirror = Mirror::serve(greetings(&key).files());
+    let mirror = Mirror::serve(greetings(&key).package(Deb::new("iptables-persistent", "1.0")).files());
     let project = project(fleet, &key).mirror(&mirror);
     project.run(&["lock"]).succeeds();
     (project, mirror)
