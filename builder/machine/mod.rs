@@ -101,6 +101,14 @@ pub enum MachineError {
         /// Some last lines of the console.
         console: String,
     },
+    /// Its kernel gave up, and waits for ever.
+    #[error("the machine's kernel panicked before {awaited}; the last that its console said:\n{console}")]
+    Panicked {
+        /// What did not happen.
+        awaited: String,
+        /// Some last lines of the console.
+        console: String,
+    },
     /// It did not get there in time.
     #[error("the machine did not come to {awaited} in {seconds} s; the last that its console said:\n{console}")]
     Late {

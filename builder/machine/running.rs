@@ -21,6 +21,9 @@ const LOOK: Duration = Duration::from_millis(200);
 /// translated processor, takes its time.)
 const SHUTDOWN: Duration = Duration::from_secs(120);
 
+/// The last words of a kernel.
+const PANIC: &str = "Kernel panic - not syncing";
+
 /// A machine that was started. Dropped, it is switched off.
 #[derive(Debug)]
 pub struct Running {
@@ -63,7 +66,7 @@ impl Running {
     /// It ended before, or has not come there `limit` seconds after power-on; or somebody pressed Ctrl-C, and it was shut down.
     pub fn until(&mut self, milestone: &str, limit: u32) -> Result<(), MachineError> {
         while self.milestones.at(milestone).is_none() {
-            if let Some(output) = self.look()? {
+            if let Some(output) = self.look(milestone)? {
                 return Err(self.ended(milestone, &output));
             }
             if self.step.elapsed().as_secs() > u64::from(limit) {
@@ -75,14 +78,14 @@ impl Running {
 
     /// Waits for the end of the errand that it was started with: what that said, and its exit code.
     pub(super) fn errand(mut self, limit: u32) -> Result<(String, u8), MachineError> {
+        let awaited = "the end of the command";
         let output = loop {
-            if let Some(output) = self.look()? {
+            if let Some(output) = self.look(awaited)? {
                 break output;
             }
         };
         let Some(ended) = errand::ended(&text(&self.plug.scratch.join("output"))) else {
             let killed = matches!(output.status.code(), Some(124 | 137));
-            let awaited = "the end of the command";
             return Err(if killed { self.late(awaited, limit) } else { self.ended(awaited, &output) });
         };
         self.step.done(&format!("{}, shut down", self.milestones));
@@ -118,9 +121,13 @@ impl Running {
     }
 
     /// Looks at the console after a moment; what QEMU said, if it has ended.
-    fn look(&mut self) -> Result<Option<Output>, MachineError> {
+    fn look(&mut self, awaited: &str) -> Result<Option<Output>, MachineError> {
         thread::sleep(LOOK);
-        self.milestones.look(&text(&self.plug.scratch.join("console")), &self.step);
+        let console = self.console();
+        self.milestones.look(&console, &self.step);
+        if console.contains(PANIC) {
+            return Err(MachineError::Panicked { awaited: awaited.to_owned(), console: self.last_lines() });
+        }
         if self.interrupts.count() > 0 {
             self.switched_off()?;
             return Err(MachineError::Interrupted);
