@@ -4,8 +4,10 @@
 //! run finds everything done. What follows reads the artifacts with code of its own: what grades a writer must not be
 //! made of the writer's parts.
 
+mod boot;
 mod bundle;
 mod cloud;
+mod disk;
 mod export;
 mod failure;
 mod layout;
