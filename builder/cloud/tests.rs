@@ -145,8 +145,8 @@ const MUTANTS: &[Mutant] = &[
     ("disk-root-last", Target::Alibaba, |image| image.written.partitions[1].first = 1 << 22),
     ("disk-root-last", Target::Kvm, |image| image.written.partitions.clear()),
     ("disk-boot-modes", Target::Aws, |image| image.written.boot_sector = false),
-    ("disk-boot-modes", Target::Azure, |image| drop(image.written.partitions.remove(0))),
-    ("disk-boot-modes", Target::Openstack, |image| drop(image.written.partitions.remove(1))),
+    ("disk-boot-modes", Target::Azure, |image| _ = image.written.partitions.remove(0)),
+    ("disk-boot-modes", Target::Openstack, |image| _ = image.written.partitions.remove(1)),
     ("disk-file-system", Target::Alibaba, |image| image.written.root = Root::Other),
     ("disk-file-system", Target::Alibaba, |image| image.written.root = Root::Ext4 { incompatible: 0x82, read_only: 0 }),
     ("disk-file-system", Target::Alibaba, |image| {

@@ -100,7 +100,7 @@ impl Switch {
     fn bind(&self) -> io::Result<UnixListener> {
         let socket = self.socket();
         match fs::remove_file(&socket) {
-            Err(cause) if cause.kind() != io::ErrorKind::NotFound => return Err(cause),
+            Err(cause) if cause.kind() != io::ErrorKind::NotFound => Err(cause),
             _ => UnixListener::bind(socket),
         }
     }
