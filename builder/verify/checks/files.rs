@@ -40,7 +40,7 @@ const MODES: [(&str, u32, &str, &str); 29] = [
     ("etc/crontab", 0o600, "root", "root"),
     ("etc/cron.allow", 0o640, "root", "root"),
     ("etc/at.allow", 0o640, "root", "root"),
-    ("var/log/audit", 0o700, "root", "root"),
+    ("var/log/audit", 0o700, "root", "adm"),
     ("var/lib/goldsmith/ssh", 0o700, "root", "root"),
     ("var/lib/goldsmith/tls", 0o700, "root", "root"),
     ("etc/mysql/mariadb.conf.d/60-goldsmith.cnf", 0o640, "root", "mysql"),

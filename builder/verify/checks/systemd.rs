@@ -149,11 +149,19 @@ fn unwanted(image: &Audited<'_>) -> Vec<Finding> {
         })
         .collect();
     // What could be started by name, by a key or by another unit is masked where a package brings it.
-    let open = MASKED.into_iter().filter(|(name, _)| Unit::of(image, name).is_some_and(|unit| !unit.masked));
+    let open = MASKED
+        .into_iter()
+        .filter(|(name, _)| Unit::of(image, name).is_some_and(|unit| !unit.masked) && !is_one_of_ours(image, name));
     findings.extend(open.map(|(name, why)| {
         Finding::new(name, why, "masked, or not installed", "a link to /dev/null in etc/systemd/system")
     }));
     findings
+}
+
+/// Whether `name` is but another name for a unit of the image's own, which does what that name stands for in its own way.
+fn is_one_of_ours(image: &Audited<'_>, name: &str) -> bool {
+    let file = image.resolve(&format!("etc/systemd/system/{name}"));
+    file.and_then(|path| Some(path.rsplit_once('/')?.1.starts_with("goldsmith-"))).unwrap_or(false)
 }
 
 /// Each with what it would do.

@@ -124,6 +124,7 @@ pub(super) const SYSTEM: &[(&str, &[Change])] = &[
         &[Swap("usr/lib/systemd/system/goldsmith-tls.service", "WantedBy=multi-user", "RequiredBy=multi-user")],
     ),
     ("systemd-unwanted", &[Write("usr/lib/systemd/system/kexec.target", "[Unit]\n")]),
+    ("systemd-unwanted", &[Write("usr/lib/systemd/system/netfilter-persistent.service", "[Unit]\n")]),
     ("systemd-journal", &[Write("usr/lib/systemd/journald.conf.d/syslog.conf", "[Journal]\nForwardToSyslog=yes\n")]),
     ("systemd-cores", &[Write("etc/security/limits.d/zz.conf", "* hard core unlimited\n")]),
     ("apparmor-servers", &[Remove("etc/apparmor.d/usr.sbin.apache2")]),
