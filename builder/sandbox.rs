@@ -15,6 +15,7 @@ mod filter;
 mod layered;
 mod mounts;
 mod namespace;
+mod network;
 mod terminal;
 
 pub use layered::Layered;
@@ -32,6 +33,7 @@ use std::process::{Command, ExitStatus, Stdio};
 use filter::Filter;
 use mounts::Mounts;
 use namespace::IDS;
+use network::Network;
 
 /// What keeps a process from being started as it must be.
 #[derive(Debug, thiserror::Error)]
@@ -100,7 +102,7 @@ pub struct Sandbox {
     root: PathBuf,
     binds: Vec<Bind>,
     environment: BTreeMap<String, String>,
-    network: bool,
+    network: Network,
 }
 
 #[derive(Clone, Debug)]
@@ -132,7 +134,7 @@ impl Sandbox {
             root: root.into(),
             binds: Vec::new(),
             environment: environment.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
-            network: false,
+            network: Network::Nothing,
         }
     }
 
@@ -161,7 +163,14 @@ impl Sandbox {
     /// what makes a byte of an artifact.
     #[must_use]
     pub fn with_network(mut self) -> Self {
-        self.network = true;
+        self.network = Network::Host;
+        self
+    }
+
+    /// Lets programs reach each other by 127.0.0.1, as QEMU does the programs that answer its guests.
+    #[must_use]
+    pub fn with_loopback(mut self) -> Self {
+        self.network = Network::Loopback;
         self
     }
 
@@ -224,9 +233,8 @@ impl Sandbox {
 
 /// Inside `Command`'s child: a second fork, so that the program becomes process 1 of a pid namespace, and all that it
 /// leaves behind dies with it. The first child stays as a mere messenger of the exit code.
-fn become_first_process(network: bool) -> io::Result<()> {
-    let new = libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
-    let new = if network { new } else { new | libc::CLONE_NEWNET };
+fn become_first_process(network: Network) -> io::Result<()> {
+    let new = libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS | network.flag();
     // SAFETY: system calls without pointers, but for `sethostname` (a static string) and `waitpid` (a local).
     unsafe {
         check(libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL))?;
@@ -250,8 +258,8 @@ fn become_first_process(network: bool) -> io::Result<()> {
         let name = b"localhost";
         check(libc::sethostname(name.as_ptr().cast(), name.len()))?;
         libc::umask(0o022);
-        Ok(())
     }
+    network.enter()
 }
 
 fn check(result: libc::c_int) -> io::Result<()> {

@@ -205,7 +205,7 @@ impl Machine {
         if !made.status.success() {
             return Err(MachineError::Disk(made.text.trim().to_owned()));
         }
-        let sandbox = if self.network.forwards.is_empty() { sandbox } else { sandbox.with_network() };
+        let sandbox = if self.network.forwards.is_empty() { sandbox.with_loopback() } else { sandbox.with_network() };
         let sandbox = match &self.network.cable {
             None => sandbox,
             Some(Cable { switch, .. }) => {
