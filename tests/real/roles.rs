@@ -68,7 +68,7 @@ fn what_the_images_own_programs_refuse_becomes_no_image() {
         let old = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         fs::write(&path, old + text).expect("writing a file");
     };
-    append("overlays/base/root/etc/ssh/sshd_config", "\nPermitRootLogin perhaps\n");
+    append("overlays/debian-13/root/etc/ssh/sshd_config", "\nPermitRootLogin perhaps\n");
     append("overlays/base/root/etc/cloud/cloud.cfg.d/99-goldsmith.cfg", "\nhostnme: x\n");
     append("overlays/base/root/usr/lib/systemd/system/goldsmith-instance.service", "\n[Service]\nUser\n");
     append("overlays/apache/root/etc/apache2/conf-available/hardening.conf", "\nServerTokns Prod\n");
