@@ -79,13 +79,15 @@ fn boot(image: &str, options: &[&str], more: &str) -> Answers {
     let output = boot.current_dir(repository()).output().expect("starting goldsmith");
     let (said, steps) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert_eq!(output.status.code(), Some(7), "{image} {options:?}\n{steps}\n{said}");
-    println!("{image} {}: {}", options.first().unwrap_or(&""), steps.lines().last().unwrap_or_default());
+    let milestones = steps.lines().last().unwrap_or_default();
+    println!("{image} {}: {milestones}", options.first().unwrap_or(&""));
     let mut answers = Answers::new();
     for line in said.lines() {
         let (key, value) = line.split_once(' ').unwrap_or((line, ""));
         let joined = answers.entry(key.to_owned()).or_default();
         *joined = format!("{joined}\n{value}").trim().to_owned();
     }
+    answers.insert("milestones".to_owned(), milestones.to_owned());
     println!("    {}", answers.get("time").map_or("", String::as_str));
     answers
 }
@@ -113,6 +115,9 @@ fn assert_healthy(image: &str, answers: &Answers) {
     assert_eq!(answers["drop"], "-P INPUT DROP -P INPUT DROP");
     assert!(answers["lockdown"].contains("[integrity]"), "{answers:#?}");
     assert!(answers["root"].starts_with("ext4 rw"), "{answers:#?}");
+    // In this order: nobody can ask before the door is shut.
+    let at = |milestone| answers["milestones"].find(milestone);
+    assert!(at("locked ").is_some() && at("locked ") < at("serving "), "{answers:#?}");
     // What could be baked is: none of these three has anything to do at the first start.
     assert_eq!(answers["needless"], "no", "{answers:#?}");
 }
@@ -240,6 +245,7 @@ fn with_a_broken_firewall_there_is_no_network() {
     assert_eq!(answers["addresses"], "0", "{answers:#?}");
     assert_ne!(answers["ssh"], "active", "{answers:#?}");
     assert_eq!(answers["state"], "degraded", "{answers:#?}");
+    assert!(!answers["milestones"].contains("locked") && !answers["milestones"].contains("serving"), "{answers:#?}");
 }
 
 /// Every image from every firmware. `cargo test --release --test main every_image_boots -- --ignored --nocapture` prints the
