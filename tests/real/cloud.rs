@@ -1,9 +1,15 @@
 //! The images on their way to a cloud: what its importer looks at, what hands them over, and how they find themselves there.
 
+use std::fs;
 use std::process::{Command, Output};
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 
 use super::{images, repository};
 use crate::harness::project::GOLDSMITH;
+
+const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl ops";
 
 const TARGETS: [&str; 6] = ["alibaba", "aws", "azure", "gcp", "kvm", "openstack"];
 
@@ -44,7 +50,6 @@ fn on(cloud: &str) -> String {
     let folder = tempfile::tempdir().expect("a temporary directory");
     let bundle = folder.path().join("db-1");
     let bundle = bundle.to_str().expect("UTF-8");
-    const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl ops";
     let made =
         goldsmith(&["bundle", "--name", "db-1", "--ssh-key", KEY, "--peer=api=100.100.100.2", "--output", bundle]);
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
@@ -75,4 +80,52 @@ fn on_alibaba_cloud_the_database_is_told_by_the_metadata_service_alone_and_only_
 fn a_metadata_service_without_tokens_is_not_believed_and_everything_stays_shut() {
     let said = on("alibaba-without-tokens");
     assert!(!said.contains("cloud aliyun\n") && !said.contains("-j ACCEPT"), "{said}");
+}
+
+/// A recipe that lays `cooperative` over the database, and says to the audit that it means to.
+const COOPERATIVE: &str = "from = \"db\"\noverlays = [\"cooperative\"]\n
+[[exception]]\ncheck = \"cloud-init-user-data\"\nreason = \"whoever launches an instance of it is meant to run what they like\"\n
+[[exception]]\ncheck = \"cloud-init-modules\"\nreason = \"the same\"\n";
+
+/// Which is run, and tells the facts.
+const HELPFUL: &str = "#cloud-config\nwrite_files:\n- path: /etc/goldsmith/instance\n  permissions: '0600'\n  content: |\n    \
+                       #goldsmith-instance\n    {\"version\": 1, \"peers\": {\"api\": [\"100.100.100.2\"]}}\nruncmd: [[touch, /run/ran]]\n";
+
+/// Which is run, and opens sshd to root.
+const WEAKENING: &str = "#cloud-config\nwrite_files:\n- path: /etc/ssh/sshd_config.d/00-a.conf\n  content: PermitRootLogin yes\n\
+                         runcmd: [[touch, /run/ran]]\n";
+
+/// User-data is code in an image with `cooperative`: it is run, and shuts the network if it weakens the image. A build and two
+/// boots: `cargo test --test main real::cloud -- --ignored`.
+#[test]
+#[ignore = "four minutes"]
+fn a_cooperative_image_runs_user_data_and_is_shut_by_what_weakens_it() {
+    let project = super::checkout();
+    fs::write(project.path().join("recipes/open.toml"), COOPERATIVE).expect("writing a recipe");
+    let in_project = |arguments: &[&str]| {
+        Command::new(GOLDSMITH).args(arguments).current_dir(project.path()).output().expect("starting goldsmith")
+    };
+    for verb in ["lock", "build", "audit"] {
+        let done = in_project(&[verb, "open"]);
+        let said = String::from_utf8_lossy(&done.stdout).into_owned() + &String::from_utf8_lossy(&done.stderr);
+        assert!(done.status.success(), "{verb}:\n{said}");
+    }
+    let bundle = in_project(&["bundle", "--name", "open-1", "--ssh-key", KEY, "--output", "told"]);
+    assert!(bundle.status.success(), "{}", String::from_utf8_lossy(&bundle.stderr));
+    let boot = |user_data: &str| {
+        fs::write(project.path().join("told/cloud-user-data"), BASE64_STANDARD.encode(user_data)).expect("a file");
+        let asked =
+            "ls /run/ran; systemctl is-active goldsmith-assert ssh mariadb; iptables -S peer-api; iptables -S INPUT
+                     journalctl -b -o cat -u goldsmith-assert; exit 7";
+        let options = ["--bundle", "told", "--cloud", "alibaba", "--timeout", "1200", "--exec", asked];
+        let ran = in_project(&[&["boot", "open"][..], &options].concat());
+        assert_eq!(ran.status.code(), Some(7), "{}", String::from_utf8_lossy(&ran.stderr));
+        String::from_utf8_lossy(&ran.stdout).into_owned()
+    };
+    let said = boot(HELPFUL);
+    assert!(said.starts_with("/run/ran\nactive\nactive\nactive\n"), "{said}");
+    assert!(said.contains("-A peer-api -s 100.100.100.2/32 -j ACCEPT\n") && said.contains("-j peer-api\n"), "{said}");
+    let said = boot(WEAKENING);
+    assert!(said.starts_with("/run/ran\nfailed\n") && said.contains("sshd: not permitrootlogin no"), "{said}");
+    assert!(said.contains("-P INPUT DROP\n-A INPUT -i lo -j ACCEPT\n") && !said.contains("-j peer-api"), "{said}");
 }

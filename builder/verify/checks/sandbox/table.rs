@@ -341,6 +341,7 @@ pub(super) const OWN: Sandbox = Sandbox {
         "CAP_NET_RAW",
         "CAP_CHOWN",
         "CAP_DAC_OVERRIDE",
+        "CAP_DAC_READ_SEARCH",
         "CAP_FOWNER",
         "CAP_SETGID",
         "CAP_SETUID",
@@ -362,5 +363,10 @@ pub(super) const OWN_OFFLINE: Sandbox = Sandbox {
 /// Units of ours that mount or load what a sandbox hides: one command each, and no input.
 pub(super) const PLAIN: [&str; 1] = ["goldsmith-mounts.service"];
 
-/// Units of ours that need the network's tables or addresses.
-pub(super) const ONLINE: [&str; 2] = ["goldsmith-firewall.service", "goldsmith-instance.service"];
+/// Units of ours that need the network's tables or addresses; the last two are `cooperative`'s.
+pub(super) const ONLINE: [&str; 4] = [
+    "goldsmith-firewall.service",
+    "goldsmith-instance.service",
+    "goldsmith-remember.service",
+    "goldsmith-assert.service",
+];
