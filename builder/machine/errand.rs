@@ -44,7 +44,8 @@ pub(super) fn ended(said: &str) -> Option<(String, u8)> {
     let said = said.replace('\r', "");
     let (said, code) = said.rsplit_once(EXIT)?;
     let said = said.split_once(BEGIN).map_or(said, |(_, said)| said);
-    Some((said.to_owned(), code.trim().parse().ok()?))
+    // Behind it may stand what switching off the machine was answered.
+    Some((said.to_owned(), code.lines().next()?.trim().parse().ok()?))
 }
 
 #[cfg(test)]
@@ -60,6 +61,7 @@ mod tests {
     #[test]
     fn what_it_says_stands_between_two_marks() {
         assert_eq!(ended("noise\r\n@@BEGIN\none\r\ntwo\n@@EXIT 7\n"), Some(("one\ntwo\n".to_owned(), 7)));
+        assert_eq!(ended("@@BEGIN\none\n@@EXIT 0\nno bus\n"), Some(("one\n".to_owned(), 0)));
         assert_eq!(ended("@@BEGIN\none\n"), None);
     }
 }
