@@ -13,8 +13,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::image::disk::{Definition, Format};
-use crate::recipe::{ImageOptions, Target};
+use crate::image::disk::{Definition, Format, Root};
+use crate::recipe::{ImageOptions, RootMode, Target};
 
 /// GiB of a disk, if the recipe does not say: a role with its data directory, and room for its log until it grows.
 const GIBIBYTES: u16 = 2;
@@ -22,6 +22,10 @@ const GIBIBYTES: u16 = 2;
 /// For every target: both consoles, and the last one is where the init system writes. The GPT has the root's type, but the
 /// root is in fstab: nothing is to be mounted beside it (`systemd.gpt_auto`).
 const EVERYWHERE: [&str; 3] = ["console=tty0", "console=ttyS0,115200n8", "systemd.gpt_auto=0"];
+
+/// Where the root cannot be what it must be, the machine starts again after so many seconds: with this argument, neither the
+/// kernel nor the initramfs stops with a shell instead.
+const RESTART: &str = "panic=10";
 
 /// The disk that a recipe wishes for; none, if it names no target.
 pub fn disk(options: &ImageOptions) -> Option<Definition> {
@@ -39,8 +43,16 @@ pub fn disk(options: &ImageOptions) -> Option<Definition> {
         arguments.push("intel_iommu=off".to_owned());
     }
     arguments.extend(nvme_timeout(targets));
+    let root = match options.root {
+        RootMode::Rw => Root::Writable,
+        RootMode::Ro => Root::ReadOnly,
+        RootMode::Verity => Root::Verity,
+    };
+    if root != Root::Writable {
+        arguments.push(RESTART.to_owned());
+    }
     arguments.extend(options.kernel_arguments.iter().cloned());
-    Some(Definition { formats, gibibytes: options.size.unwrap_or(GIBIBYTES), arguments })
+    Some(Definition { formats, gibibytes: options.size.unwrap_or(GIBIBYTES), root, arguments })
 }
 
 /// What `target` takes.

@@ -17,7 +17,7 @@ use toml::Spanned;
 use super::exception::ExceptionTable;
 use super::fail2ban::table::Fail2banTable;
 use super::firewall::table::FirewallTable;
-use super::{Compression, Target};
+use super::{Compression, RootMode, Target};
 use crate::arch::Arch;
 
 /// A recipe: what an image is to contain. `goldsmith check` says what is wrong with it.
@@ -131,6 +131,9 @@ pub struct ImageTable {
     /// How large the disk is, in GiB; an instance may have a larger one, and grows into it. Default: 2.
     #[schemars(with = "u16", range(min = 1, max = 2048))]
     pub size: Option<Spanned<u16>>,
+    /// What of the disk a running machine may write. Default: `rw`.
+    #[schemars(with = "RootMode")]
+    pub root: Option<Spanned<RootMode>>,
     /// What the kernel is told at boot, beside what the targets want. A child adds to those of its parent.
     #[schemars(with = "Vec<String>")]
     pub kernel_arguments: Vec<Spanned<String>>,

@@ -93,6 +93,7 @@ pub(super) fn fold_what_is_right(name: &str, texts: &BTreeMap<String, String>) -
                 compression: sum.compression.value.unwrap_or_default(),
                 targets: sum.targets,
                 size: sum.size.value,
+                root: sum.root.value.unwrap_or_default(),
                 kernel_arguments: sum.kernel_arguments,
             },
             firewall,
@@ -186,6 +187,7 @@ struct Sum {
     compression: Once<super::Compression>,
     targets: BTreeSet<Target>,
     size: Once<u16>,
+    root: Once<super::RootMode>,
     kernel_arguments: Vec<String>,
     archives: Vec<(Archive, Place)>,
     packages: Vec<(Wanted, Place)>,
@@ -211,6 +213,7 @@ impl Sum {
         self.problems.extend(self.compression.take("compression", file.image.compression.as_ref(), source));
         self.targets.extend(file.image.targets.iter().map(|target| *target.get_ref()));
         self.problems.extend(self.size.take("size", file.image.size.as_ref(), source));
+        self.problems.extend(self.root.take("root", file.image.root.as_ref(), source));
         self.kernel_arguments.extend(file.image.kernel_arguments.iter().map(|argument| argument.get_ref().clone()));
         if let Some(suite) = &file.suite {
             for archive in archive::of_suite(suite.get_ref()) {

@@ -100,6 +100,8 @@ pub struct ImageOptions {
     pub targets: BTreeSet<Target>,
     /// How large the disk is, in GiB; none: as large as it must be.
     pub size: Option<u16>,
+    /// What of the disk a running machine may write.
+    pub root: RootMode,
     /// Told to the kernel after what the targets want.
     pub kernel_arguments: Vec<String>,
 }
@@ -137,6 +139,21 @@ impl Target {
             Self::Openstack => "openstack",
         }
     }
+}
+
+/// What of the disk a running machine may write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum RootMode {
+    /// All of it: ext4, which grows into the disk. Every importer knows it.
+    #[default]
+    Rw,
+    /// Its state: the root is mounted read-only, what is written below /etc is gone at the next start, and /var and /home
+    /// are on a partition of their own, which grows into the disk.
+    Ro,
+    /// As `ro`, and every block of the root that is read is compared with a hash (dm-verity): where it differs, the machine
+    /// stops.
+    Verity,
 }
 
 /// How the layers of the OCI image are compressed.

@@ -7,25 +7,26 @@
 //!                                                            reads EFI/debian/grub.cfg: where the root is
 //! ```
 //!
+//! For a root that GRUB cannot read (erofs), kernel, initramfs and grub.cfg are in the ESP, and both ways meet there.
+//!
 //! The names in the ESP are compiled into Debian's signed GRUB. There is no `fbx64.efi`: with it, shim would look for boot
 //! entries to restore instead of starting GRUB.
 
 use std::fs::{self, File};
-use std::io::{Seek, SeekFrom};
+use std::io::{self, Read};
 use std::path::Path;
 
-use uuid::Uuid;
-
 use super::partitions::{Layout, Loader};
-use super::{DiskError, Disks, sparse};
+use super::{DiskError, Disks, Root, initramfs, sparse, verity};
 use crate::rootfs::Rootfs;
 use crate::rootfs::entry::Kind;
 
 /// What GRUB needs from BIOS to the kernel; nothing is loaded from the root's `/boot/grub/i386-pc`, which does not exist.
-const MODULES: [&str; 14] = [
+const MODULES: [&str; 15] = [
     "biosdisk",
     "part_gpt",
     "ext2",
+    "fat",
     "search_fs_uuid",
     "normal",
     "configfile",
@@ -64,11 +65,10 @@ impl Kernel {
         Ok(Self { image: last("boot/vmlinuz-")?, initramfs: last("boot/initrd.img-")? })
     }
 
-    /// `/boot/grub/grub.cfg`. It offers one thing, at once, and no line of it can be edited at the console: whoever could
-    /// would be root.
-    pub fn configuration(&self, root: Uuid, arguments: &[String]) -> String {
+    /// `grub.cfg`. It offers one thing, at once, and no line of it can be edited at the console: whoever could would be root.
+    pub fn configuration(&self, start: &Start) -> String {
         let Self { image, initramfs } = self;
-        let arguments = arguments.join(" ");
+        let (Start { root, more, .. }, arguments) = (start, start.arguments.join(" "));
         format!(
             "# Written by Goldsmith. There is nothing to choose, and nothing that may be edited at the console.\n\
              set superusers=\"\"\n\
@@ -78,21 +78,63 @@ impl Kernel {
                terminal_output serial console\n\
              fi\n\
              menuentry \"Debian\" --unrestricted {{\n  \
-               linux /{image} root=UUID={root} ro {arguments}\n  \
-               initrd /{initramfs}\n\
+               linux /{image} root={root} ro {arguments}\n  \
+               initrd /{initramfs}{more}\n\
              }}\n"
         )
     }
+
+    /// Of the kernel: `6.12.117+deb13-cloud-amd64`.
+    pub fn version(&self) -> &str {
+        self.image.trim_start_matches("boot/vmlinuz-")
+    }
 }
 
-/// What both ways to GRUB are told first: where the root is.
-fn early(root: Uuid) -> String {
-    format!("search.fs_uuid {root} root\nset prefix=($root)/boot/grub\nconfigfile $prefix/grub.cfg\n")
+/// How the kernel is started.
+#[derive(Clone, Debug)]
+pub(super) struct Start {
+    /// `root=`.
+    root: String,
+    arguments: Vec<String>,
+    /// Behind the initramfs.
+    more: String,
+}
+
+impl Start {
+    /// Of `disk`, whose root has the hashes of `tree`, if any.
+    pub fn of(disk: &Disks<'_>, tree: Option<&verity::Tree>) -> Self {
+        let mut arguments = disk.definition.arguments.clone();
+        let root = match tree {
+            Some(_) => "/dev/mapper/root".to_owned(),
+            None => format!("UUID={}", disk.identity.root()),
+        };
+        if disk.definition.root == Root::Writable {
+            return Self { root, arguments, more: String::new() };
+        }
+        arguments.push("boot=goldsmith".to_owned());
+        arguments.extend(tree.map(|tree| format!("roothash={}", tree.hash)));
+        Self { root, arguments, more: format!(" /{INITRAMFS}") }
+    }
+}
+
+/// Where our part of the initramfs is, below the root or the ESP.
+pub(super) const INITRAMFS: &str = "boot/goldsmith.img";
+
+/// What both ways to GRUB are told first: on which file system the rest is.
+fn early(disk: &Disks<'_>) -> String {
+    let place = match disk.definition.root {
+        Root::Verity => {
+            let serial = disk.identity.esp_serial();
+            format!("{:04X}-{:04X}", serial >> 16, serial & 0xFFFF)
+        }
+        Root::Writable | Root::ReadOnly => disk.identity.root().to_string(),
+    };
+    format!("search.fs_uuid {place} root\nset prefix=($root)/boot/grub\nconfigfile $prefix/grub.cfg\n")
 }
 
 /// What a BIOS reads, made of the toolbox's GRUB.
 pub(super) fn bios(disk: &Disks<'_>, work: &Path) -> Result<Loader, DiskError> {
-    fs::write(work.join("early.cfg"), early(disk.identity.root()))?;
+    fs::write(work.join("early.cfg"), early(disk))?;
     let image = ["grub-mkimage", "-O", "i386-pc", "-p", "/boot/grub", "-c", "early.cfg", "-o", "core.img"];
     disk.toolbox.run(work, disk.rootfs.epoch(), &[&image[..], &MODULES].concat())?;
     let boot = disk.toolbox.read("usr/lib/grub/i386-pc/boot.img")?;
@@ -103,12 +145,17 @@ pub(super) fn bios(disk: &Disks<'_>, work: &Path) -> Result<Loader, DiskError> {
     Ok(Loader { boot, core })
 }
 
-/// The ESP, in its place in `work/disk.raw`.
-pub(super) fn fill(disk: &Disks<'_>, layout: &Layout, work: &Path) -> Result<(), DiskError> {
+/// The ESP, in its place in `work/disk.raw`; with what starts the kernel, if GRUB cannot read the root of this `tree`.
+pub(super) fn fill(
+    disk: &Disks<'_>,
+    layout: &Layout,
+    tree: Option<&verity::Tree>,
+    work: &Path,
+) -> Result<(), DiskError> {
     let run = |argv: &[&str]| disk.toolbox.run(work, disk.rootfs.epoch(), argv);
     let esp = work.join("esp.img");
     File::create_new(&esp)?.set_len(layout.esp.bytes())?;
-    fs::write(work.join("grub.cfg"), early(disk.identity.root()))?;
+    fs::write(work.join("file"), early(disk))?;
     let serial = format!("{:08X}", disk.identity.esp_serial());
     // The serial number after `--invariant`, which has one of its own.
     run(&["mkfs.vfat", "--invariant", "-F", "32", "-s", "1", "-n", "ESP", "-i", &serial, "esp.img"])?;
@@ -116,12 +163,24 @@ pub(super) fn fill(disk: &Disks<'_>, layout: &Layout, work: &Path) -> Result<(),
     for (from, to) in SIGNED {
         run(&["mcopy", "-i", "esp.img", from, to])?;
     }
-    run(&["mcopy", "-i", "esp.img", "grub.cfg", "::/EFI/debian/grub.cfg"])?;
-    let mut raw = File::options().write(true).open(work.join("disk.raw"))?;
-    raw.seek(SeekFrom::Start(layout.esp.start_bytes()))?;
+    run(&["mcopy", "-i", "esp.img", "file", "::/EFI/debian/grub.cfg"])?;
+    if let Some(tree) = tree {
+        let kernel = Kernel::of(disk.rootfs)?;
+        run(&["mmd", "-i", "esp.img", "::/boot", "::/boot/grub"])?;
+        let put = |path: &str, from: &mut dyn Read| -> Result<(), DiskError> {
+            io::copy(from, &mut File::create(work.join("file"))?)?;
+            Ok(run(&["mcopy", "-i", "esp.img", "file", &format!("::/{path}")]).map(drop)?)
+        };
+        for path in [&kernel.image, &kernel.initramfs] {
+            put(path, &mut disk.rootfs.open(path)?)?;
+        }
+        put(INITRAMFS, &mut initramfs::archive(disk, Some(tree))?.as_slice())?;
+        put("boot/grub/grub.cfg", &mut kernel.configuration(&Start::of(disk, Some(tree))).as_bytes())?;
+    }
+    let raw = File::options().write(true).open(work.join("disk.raw"))?;
     sparse::copy(&File::open(&esp)?, &raw, layout.esp.start_bytes())?;
     fs::remove_file(esp)?;
-    Ok(fs::remove_file(work.join("grub.cfg"))?)
+    Ok(fs::remove_file(work.join("file"))?)
 }
 
 #[cfg(test)]
@@ -133,10 +192,10 @@ mod tests {
     #[test]
     fn the_newest_kernel_is_booted_by_the_uuid_of_its_root_and_nothing_can_be_edited() {
         let kernel = Kernel { image: "boot/vmlinuz-6.12".to_owned(), initramfs: "boot/initrd.img-6.12".to_owned() };
-        let text = kernel.configuration(Uuid::nil(), &["console=ttyS0".to_owned(), "quiet".to_owned()]);
-        assert!(text.contains(
-            "  linux /boot/vmlinuz-6.12 root=UUID=00000000-0000-0000-0000-000000000000 ro console=ttyS0 quiet\n"
-        ));
+        let arguments = ["console=ttyS0", "quiet"].map(str::to_owned).to_vec();
+        let text = kernel.configuration(&Start { root: "UUID=1".to_owned(), arguments, more: " /more.img".to_owned() });
+        assert!(text.contains("  linux /boot/vmlinuz-6.12 root=UUID=1 ro console=ttyS0 quiet\n"), "{text}");
+        assert!(text.contains("  initrd /boot/initrd.img-6.12 /more.img\n"), "{text}");
         assert!(text.contains("\nset superusers=\"\"\n") && text.contains("\nset timeout=0\n"), "{text}");
     }
 

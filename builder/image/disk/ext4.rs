@@ -1,73 +1,92 @@
-//! The root partition: ext4, filled from an archive of the sealed root, in its place on the disk.
+//! File systems in ext4, each filled from an archive, in its place on the disk.
 //!
 //! From an archive and not from a directory: owners, times and capabilities are those of the sealed root then, whatever
 //! the file system of the builder can hold, and inodes come in the order of the paths. Source: mke2fs(8), `-d`.
 
-use std::collections::BTreeMap;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
-use super::partitions::Layout;
-use super::{DiskError, Disks, ToolError, boot};
-use crate::digest::Digest;
+use uuid::Uuid;
+
+use super::partitions::Range;
+use super::{DiskError, Disks, ToolError};
 use crate::image::tar;
 use crate::rootfs::Rootfs;
-use crate::rootfs::entry::{Content, Entry, Kind, Origin};
+use crate::rootfs::entry::Kind;
 
 /// What older readers of a root file system (importers that look into it, GRUB) do not know, and a disk of this size does
 /// not need.
 const FEATURES: &str = "^64bit,^metadata_csum_seed,^orphan_file";
 
-/// Makes the root file system in `work/disk.raw`.
-pub(super) fn fill(disk: &Disks<'_>, layout: &Layout, work: &Path) -> Result<(), DiskError> {
-    let rootfs = with_boot_files(disk)?;
-    let archive = work.join("root.tar");
-    let mut out = BufWriter::with_capacity(1 << 20, File::create(&archive)?);
-    tar::write(&rootfs, rootfs.entries().keys().map(String::as_str), &mut out)?;
-    out.flush()?;
-    let uuid = disk.identity.root().to_string();
+/// One of the disk's file systems.
+pub(super) struct FileSystem<'a> {
+    pub label: &'a str,
+    pub uuid: Uuid,
+    pub entries: &'a Rootfs,
+    pub place: Range,
+}
+
+const BLOCK: u64 = 4096;
+
+/// Makes `this` in `work/disk.raw`.
+pub(super) fn fill(disk: &Disks<'_>, this: &FileSystem<'_>, work: &Path) -> Result<(), DiskError> {
+    archive(this.entries, work)?;
+    let uuid = this.uuid.to_string();
     let extended = format!(
         "offset={},hash_seed={uuid},lazy_itable_init=1,lazy_journal_init=0,root_owner=0:0",
-        layout.root.start_bytes()
+        this.place.start_bytes()
     );
-    let blocks = (layout.root.bytes() / 4096).to_string();
+    let blocks = (this.place.bytes() / BLOCK).to_string();
     let argv = [
-        &["mke2fs", "-q", "-F", "-t", "ext4", "-b", "4096", "-m", "1", "-L", "root", "-O", FEATURES][..],
+        &["mke2fs", "-q", "-F", "-t", "ext4", "-b", "4096", "-m", "1", "-L", this.label, "-O", FEATURES][..],
         &["-d", "root.tar", "-U", &uuid, "-E", &extended, "disk.raw", &blocks],
     ];
     match disk.toolbox.run(work, disk.rootfs.epoch(), &argv.concat()) {
         Err(ToolError::Failed { said, .. }) if said.contains("Could not allocate block") => {
+            let said = format!("mke2fs said: {said}");
             return Err(DiskError::TooSmall { gibibytes: disk.definition.gibibytes, said });
         }
         other => other?,
     };
-    std::fs::remove_file(archive)?;
-    Ok(())
+    Ok(fs::remove_file(work.join("root.tar"))?)
 }
 
-/// The root file system with what only a disk needs: where its root is, and what its boot loader reads.
-fn with_boot_files(disk: &Disks<'_>) -> Result<Rootfs, DiskError> {
-    let mut entries = disk.rootfs.entries().clone();
-    let root = disk.identity.root();
-    let configuration = boot::Kernel::of(disk.rootfs)?.configuration(root, &disk.definition.arguments);
-    let mut table = format!("UUID={root} / ext4 errors=remount-ro 0 1\n");
-    if entries.contains_key("etc/fstab") {
-        std::io::Read::read_to_string(&mut disk.rootfs.open("etc/fstab")?, &mut table)?;
+/// A root that is never written, as the file [`READ_ONLY`] in `work`: as large as it must be, without a journal, and marked so
+/// that no kernel mounts it otherwise.
+pub(super) fn read_only(disk: &Disks<'_>, root: &Rootfs, work: &Path) -> Result<(), DiskError> {
+    archive(root, work)?;
+    let inodes = root.entries().len() as u64 + 64;
+    let data: u64 = root.entries().values().map(|entry| blocks(&entry.kind)).sum();
+    // A fiftieth for what says where blocks are, and 32 MiB for what does not depend on how many there are.
+    let blocks = data + data / 50 + inodes * 256 / BLOCK + (32 << 20) / BLOCK;
+    let (blocks, inodes) = (blocks.next_multiple_of((1 << 20) / BLOCK).to_string(), inodes.to_string());
+    let (uuid, epoch) = (disk.identity.root().to_string(), disk.rootfs.epoch());
+    let features = format!("{FEATURES},^has_journal,^resize_inode");
+    let extended = format!("hash_seed={uuid},lazy_itable_init=0,root_owner=0:0");
+    let argv = [
+        &["mke2fs", "-q", "-F", "-t", "ext4", "-b", "4096", "-m", "0", "-L", "root", "-O", &features][..],
+        &["-N", &inodes, "-d", "root.tar", "-U", &uuid, "-E", &extended, READ_ONLY, &blocks],
+    ];
+    disk.toolbox.run(work, epoch, &argv.concat())?;
+    disk.toolbox.run(work, epoch, &["tune2fs", "-O", "read-only", READ_ONLY])?;
+    Ok(fs::remove_file(work.join("root.tar"))?)
+}
+
+pub(super) const READ_ONLY: &str = "root.ext4";
+
+/// How many blocks it takes.
+fn blocks(kind: &Kind) -> u64 {
+    match kind {
+        Kind::File { size, .. } => size.div_ceil(BLOCK),
+        Kind::Directory | Kind::Symlink(_) => 1,
+        Kind::Hardlink(_) | Kind::Fifo => 0,
     }
-    let mtime = disk.rootfs.epoch().0;
-    let mut put = |path: &str, mode, kind| {
-        let (path, xattrs) = (path.to_owned(), BTreeMap::new());
-        entries.insert(path, Entry { kind, mode, uid: 0, gid: 0, mtime, xattrs, origin: Origin::Generated });
-    };
-    put("boot/grub", 0o700, Kind::Directory);
-    // Nobody but root reads what the machine is started with.
-    put("boot/grub/grub.cfg", 0o600, file(&configuration));
-    put("etc/fstab", 0o644, file(&table));
-    Ok(Rootfs::new(entries, disk.rootfs.epoch()))
 }
 
-fn file(text: &str) -> Kind {
-    let bytes = text.as_bytes();
-    Kind::File { size: bytes.len() as u64, digest: Digest::of(bytes), content: Content::Bytes(bytes.into()) }
+/// `work/root.tar`.
+pub(super) fn archive(entries: &Rootfs, work: &Path) -> Result<(), DiskError> {
+    let mut out = BufWriter::with_capacity(1 << 20, File::create(work.join("root.tar"))?);
+    tar::write(entries, entries.entries().keys().map(String::as_str), &mut out)?;
+    Ok(out.flush()?)
 }

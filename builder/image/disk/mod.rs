@@ -18,11 +18,14 @@
 //! (what is patched); the order of the partitions is that of Debian's own cloud images.
 
 mod boot;
+mod contents;
 mod ext4;
 mod gce;
+mod initramfs;
 mod partitions;
 mod sparse;
 mod toolbox;
+mod verity;
 mod vhd;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,6 +38,7 @@ use uuid::Uuid;
 use crate::digest::Digest;
 use crate::progress::Progress;
 use crate::rootfs::Rootfs;
+use crate::rootfs::entry::Entry;
 
 pub use toolbox::{ToolError, Toolbox};
 
@@ -45,8 +49,22 @@ pub struct Definition {
     pub formats: BTreeSet<Format>,
     /// How large it is, in GiB (2^30 bytes): the unit in which some clouds count.
     pub gibibytes: u16,
+    /// What of it a running machine may write.
+    pub root: Root,
     /// What the kernel is told, beside where its root is.
     pub arguments: Vec<String>,
+}
+
+/// What of a disk a running machine may write.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Root {
+    /// All of it.
+    #[default]
+    Writable,
+    /// The state: /var and /home. What is written below /etc does not last.
+    ReadOnly,
+    /// As read-only, and every block of the root is compared with a hash when it is read.
+    Verity,
 }
 
 /// A file format of a disk.
@@ -89,12 +107,12 @@ pub enum DiskError {
     /// The root is larger than the disk.
     #[error(
         "the root file system does not fit on a disk of {gibibytes} GiB\n\
-         help: say `size = {}` in [image]; mke2fs said: {said}", gibibytes + 1
+         help: say `size = {}` in [image]; {said}", gibibytes + 1
     )]
     TooSmall {
         /// As asked for.
         gibibytes: u16,
-        /// What mke2fs said.
+        /// Who saw that, and how.
         said: String,
     },
     /// The partition table could not be written.
@@ -126,6 +144,16 @@ impl Identity {
     /// The UUID of the root file system: how kernel, GRUB and fstab find it.
     pub fn root(self) -> Uuid {
         self.uuid("root file system")
+    }
+
+    /// The UUID of the state's file system.
+    fn state(self) -> Uuid {
+        self.uuid("state file system")
+    }
+
+    /// What the root's blocks are hashed with, in hexadecimal.
+    fn salt(self) -> String {
+        Digest::of(format!("{} salt", self.0).as_bytes()).hex()
     }
 
     /// The serial number of the ESP's FAT.
@@ -214,15 +242,65 @@ impl Disks<'_> {
     /// `disk.raw` in `work`.
     fn raw(&self, work: &Path, progress: &Progress) -> Result<(), DiskError> {
         let step = progress.step("disk", crate::progress::Total::Unknown);
-        let layout = partitions::Layout::of(self.definition.gibibytes);
-        let disk = File::create_new(work.join(Format::Raw.file_name()))?;
+        let (root, identity) = (self.definition.root, self.identity);
+        let contents = contents::Contents::of(self.rootfs, (root, identity), self.boot_files()?)?;
+        let raw = work.join(Format::Raw.file_name());
+        let disk = File::create_new(&raw)?;
+        let (mut file, mut tree) = (None, None);
+        match root {
+            Root::Writable => {}
+            Root::ReadOnly => {
+                ext4::read_only(self, &contents.root, work)?;
+                file = Some(ext4::READ_ONLY);
+            }
+            Root::Verity => {
+                tree = Some(verity::make(self, &contents.root, work)?);
+                file = Some(verity::ROOT);
+            }
+        }
+        let size = |name: &str| Ok::<u64, io::Error>(fs::metadata(work.join(name))?.len());
+        let hashes = tree.as_ref().map(|_| size(verity::HASHES)).transpose()?;
+        let fixed = file.map(size).transpose()?.map(|root| partitions::Sizes { root, hashes });
+        let layout = partitions::Layout::of(self.definition.gibibytes, fixed)?;
         disk.set_len(layout.bytes())?;
-        ext4::fill(self, &layout, work)?;
-        boot::fill(self, &layout, work)?;
+        let ext4 = |label, uuid, entries: &Rootfs, place| {
+            ext4::fill(self, &ext4::FileSystem { label, uuid, entries, place }, work)
+        };
+        match file {
+            None => ext4("root", identity.root(), &contents.root, layout.root)?,
+            Some(file) => move_to(&disk, &work.join(file), layout.root)?,
+        }
+        if let Some(place) = layout.hashes {
+            move_to(&disk, &work.join(verity::HASHES), place)?;
+        }
+        if let (Some(state), Some(place)) = (&contents.state, layout.state) {
+            ext4("state", identity.state(), state, place)?;
+        }
+        boot::fill(self, &layout, tree.as_ref(), work)?;
         let loader = boot::bios(self, work)?;
-        partitions::write(work.join(Format::Raw.file_name()).as_path(), &layout, self.identity, &loader)?;
+        let names = tree.map(|tree| partitions::Names { root: tree.root_partition(), hashes: tree.hash_partition() });
+        partitions::write(&raw, &layout, (identity, names), &loader)?;
         step.done(&format!("{} GiB", self.definition.gibibytes));
         Ok(())
+    }
+
+    /// What GRUB reads of the root, if it can read it.
+    fn boot_files(&self) -> Result<Vec<(String, Entry)>, DiskError> {
+        if self.definition.root == Root::Verity {
+            return Ok(Vec::new());
+        }
+        let mtime = self.rootfs.epoch().0;
+        let configuration = boot::Kernel::of(self.rootfs)?.configuration(&boot::Start::of(self, None));
+        // Nobody but root reads what the machine is started with.
+        let mut files = vec![
+            ("boot/grub".to_owned(), contents::directory(0o700, mtime)),
+            ("boot/grub/grub.cfg".to_owned(), contents::file(0o600, configuration.as_bytes(), mtime)),
+        ];
+        if self.definition.root == Root::ReadOnly {
+            let initramfs = initramfs::archive(self, None)?;
+            files.push((boot::INITRAMFS.to_owned(), contents::file(0o600, &initramfs, mtime)));
+        }
+        Ok(files)
     }
 
     /// `disk.qcow2` in `work`. zlib, which every importer reads.
@@ -231,6 +309,12 @@ impl Disks<'_> {
         self.toolbox.run(work, self.rootfs.epoch(), &[&arguments[..], &["disk.raw", "disk.qcow2"]].concat())?;
         Ok(())
     }
+}
+
+/// Moves the file to its place on the disk.
+fn move_to(disk: &File, from: &Path, place: partitions::Range) -> io::Result<()> {
+    sparse::copy(&File::open(from)?, disk, place.start_bytes())?;
+    fs::remove_file(from)
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The partition table, and what a BIOS reads: UEFI 2.10 §5.3 (GPT), GRUB 2.12 `boot.S` and `diskboot.S`.
 //!
-//! The root is number 1 and lies last, so that a larger disk makes it larger. (The `gpt` crate numbers without gaps: what only
+//! The root is number 1 and lies last, so that a larger disk makes it larger; one that is never written lies before its hashes
+//! (dm-verity) and the state, which is last then. (The `gpt` crate numbers without gaps: what only
 //! firmware reads comes after, and not as 14 and 15 as in Debian's cloud images.)
 
 use std::collections::BTreeMap;
@@ -11,9 +12,14 @@ use std::path::Path;
 use gpt::disk::LogicalBlockSize;
 use gpt::mbr::ProtectiveMBR;
 use gpt::partition::Partition;
-use gpt::partition_types::{self, Type};
+use gpt::partition_types::{self, OperatingSystem, Type};
+use uuid::Uuid;
 
 use super::{DiskError, Identity};
+
+/// Of the hashes of an x86-64 root (Discoverable Partitions Specification).
+const ROOT_HASHES: Type =
+    Type { guid: uuid::uuid!("2c7357ed-ebd2-46d9-aec1-23d437ec2bf5"), os: OperatingSystem::Linux };
 
 /// Of a sector, in bytes.
 pub(super) const SECTOR: u64 = 512;
@@ -44,20 +50,52 @@ pub(super) struct Layout {
     pub bios: Range,
     pub esp: Range,
     pub root: Range,
+    /// Of dm-verity.
+    pub hashes: Option<Range>,
+    /// What lasts, if the root is never written.
+    pub state: Option<Range>,
 }
+
+/// How large those partitions are that are not as large as the disk lets them be, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sizes {
+    pub root: u64,
+    pub hashes: Option<u64>,
+}
+
+/// For what lasts, in bytes: a data directory, and a log.
+const LEAST_STATE: u64 = 256 << 20;
 
 /// Partitions begin at multiples of 1 MiB.
 const ALIGNMENT: u64 = (1 << 20) / SECTOR;
 
 impl Layout {
     /// Of a disk of so many GiB.
-    pub fn of(gibibytes: u16) -> Self {
+    ///
+    /// # Errors
+    /// The state would have less than [`LEAST_STATE`].
+    pub fn of(gibibytes: u16, fixed: Option<Sizes>) -> Result<Self, DiskError> {
         let sectors = u64::from(gibibytes) * (1 << 30) / SECTOR;
         let bios = Range { first: ALIGNMENT, last: 2 * ALIGNMENT - 1 };
         let esp = Range { first: 2 * ALIGNMENT, last: 66 * ALIGNMENT - 1 };
         // The last MiB is not used: the second table is in it.
-        let root = Range { first: 66 * ALIGNMENT, last: sectors - ALIGNMENT - 1 };
-        Self { sectors, bios, esp, root }
+        let rest = Range { first: 66 * ALIGNMENT, last: sectors - ALIGNMENT - 1 };
+        let Some(sizes) = fixed else {
+            return Ok(Self { sectors, bios, esp, root: rest, hashes: None, state: None });
+        };
+        let of = |first: u64, size: u64| Range {
+            first,
+            last: first + size.div_ceil(SECTOR).next_multiple_of(ALIGNMENT) - 1,
+        };
+        let root = of(rest.first, sizes.root);
+        let hashes = sizes.hashes.map(|size| of(root.last + 1, size));
+        let first = hashes.unwrap_or(root).last + 1;
+        if first + LEAST_STATE / SECTOR > rest.last {
+            let said = format!("{} MiB are taken before the state begins", (first * SECTOR) >> 20);
+            return Err(DiskError::TooSmall { gibibytes, said });
+        }
+        let state = Some(Range { first, ..rest });
+        Ok(Self { sectors, bios, esp, root, hashes, state })
     }
 
     /// Of the whole disk.
@@ -83,8 +121,20 @@ const SECOND_SECTOR: usize = 0x1F4;
 /// How much of the first sector is code.
 const CODE: usize = 440;
 
+/// What the partitions are called that are named by what is in them and not by the disk: root, and dm-verity's hashes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Names {
+    pub root: Uuid,
+    pub hashes: Uuid,
+}
+
 /// Writes both tables, the protective MBR, and GRUB for a BIOS, to the disk at `path`.
-pub(super) fn write(path: &Path, layout: &Layout, identity: Identity, loader: &Loader) -> Result<(), DiskError> {
+pub(super) fn write(
+    path: &Path,
+    layout: &Layout,
+    (identity, names): (Identity, Option<Names>),
+    loader: &Loader,
+) -> Result<(), DiskError> {
     let mut disk = File::options().read(true).write(true).open(path)?;
     let size = LogicalBlockSize::Lb512;
     let mut mbr = ProtectiveMBR::with_lb_size(u32::try_from(layout.sectors - 1).unwrap_or(u32::MAX));
@@ -101,11 +151,20 @@ pub(super) fn write(path: &Path, layout: &Layout, identity: Identity, loader: &L
         flags: 0,
         name: name.to_owned(),
     };
-    let partitions = BTreeMap::from([
+    let mut partitions = BTreeMap::from([
         (1, partition(partition_types::LINUX_ROOT_X64, layout.root, "root")),
         (2, partition(partition_types::BIOS, layout.bios, "BIOS boot")),
         (3, partition(partition_types::EFI, layout.esp, "EFI system")),
     ]);
+    let others = [(ROOT_HASHES, layout.hashes, "root hashes"), (partition_types::LINUX_FS, layout.state, "state")];
+    for (number, (kind, range, name)) in (4..).zip(others.into_iter().filter_map(|(k, r, n)| Some((k, r?, n)))) {
+        partitions.insert(number, partition(kind, range, name));
+    }
+    if let Some(names) = names {
+        for (name, guid) in [("root", names.root), ("root hashes", names.hashes)] {
+            partitions.values_mut().filter(|one| one.name == name).for_each(|one| one.part_guid = guid);
+        }
+    }
     table.update_partitions(partitions).map_err(wrong)?;
     table.write().map_err(wrong)?;
 
@@ -144,16 +203,16 @@ mod tests {
     fn written() -> Vec<u8> {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("disk");
-        let layout = Layout::of(1);
+        let layout = Layout::of(1, None).unwrap();
         File::create(&path).unwrap().set_len(layout.bytes()).unwrap();
         let loader = Loader { boot: vec![0xAB; 512], core: vec![0xCD; 4096] };
-        write(&path, &layout, Identity::new(Digest::of(b"")), &loader).unwrap();
+        write(&path, &layout, (Identity::new(Digest::of(b"")), None), &loader).unwrap();
         std::fs::read(path).unwrap()
     }
 
     #[test]
     fn partitions_lie_one_behind_the_other_and_the_root_is_last() {
-        let layout = Layout::of(2);
+        let layout = Layout::of(2, None).unwrap();
         assert_eq!((layout.bios.first, layout.esp.first, layout.root.first), (2048, 4096, 135_168));
         assert_eq!(layout.esp.first, layout.bios.last + 1);
         assert_eq!(layout.root.first, layout.esp.last + 1);
@@ -186,8 +245,20 @@ mod tests {
     }
 
     #[test]
+    fn a_root_that_is_never_written_is_as_large_as_it_is_and_the_state_has_the_rest() {
+        let sizes = Sizes { root: 5 << 20, hashes: Some(1) };
+        let layout = Layout::of(1, Some(sizes)).unwrap();
+        let (hashes, state) = (layout.hashes.unwrap(), layout.state.unwrap());
+        assert_eq!((layout.root.bytes(), hashes.bytes()), (5 << 20, 1 << 20));
+        assert_eq!((hashes.first, state.first), (layout.root.last + 1, hashes.last + 1));
+        assert_eq!(state.last, Layout::of(1, None).unwrap().root.last);
+        let error = Layout::of(1, Some(Sizes { root: 800 << 20, hashes: None })).unwrap_err().to_string();
+        assert!(error.contains("does not fit on a disk of 1 GiB") && error.contains("866 MiB are taken"), "{error}");
+    }
+
+    #[test]
     fn a_core_that_is_larger_than_its_partition_is_refused() {
         let loader = Loader { boot: vec![0; 512], core: vec![0; (1 << 20) + 1] };
-        assert!(core(&loader, Layout::of(1).bios).unwrap_err().to_string().contains("1048577 bytes"));
+        assert!(core(&loader, Layout::of(1, None).unwrap().bios).unwrap_err().to_string().contains("1048577 bytes"));
     }
 }

@@ -33,7 +33,7 @@ pub enum ToolError {
     #[error("the toolbox has no {path}: {cause}\nhelp: it comes with a package of recipes/toolbox.toml")]
     Missing {
         /// Where it should be.
-        path: &'static str,
+        path: String,
         /// What the system said.
         cause: std::io::Error,
     },
@@ -70,8 +70,8 @@ impl Toolbox {
     ///
     /// # Errors
     /// It is not there.
-    pub fn read(&self, path: &'static str) -> Result<Vec<u8>, ToolError> {
+    pub fn read(&self, path: &str) -> Result<Vec<u8>, ToolError> {
         let inside = crate::rootfs::inside::Inside::open(&self.tree.root);
-        inside.and_then(|inside| inside.read(path)).map_err(|cause| ToolError::Missing { path, cause })
+        inside.and_then(|inside| inside.read(path)).map_err(|cause| ToolError::Missing { path: path.to_owned(), cause })
     }
 }
