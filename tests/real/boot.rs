@@ -66,17 +66,25 @@ impl Drop for Place {
 }
 
 /// What a machine answered, by key; a key that came several times has its lines joined.
-type Answers = BTreeMap<String, String>;
+pub(super) type Answers = BTreeMap<String, String>;
 
 /// Boots `image` with these options, asks it, runs `more` in it, and gives the answers. How long it took is printed.
 #[track_caller]
 fn boot(image: &str, options: &[&str], more: &str) -> Answers {
-    images();
+    let output = images().to_str().expect("UTF-8");
+    let answers = boot_in(repository(), image, &[options, &["--output", output]].concat(), more);
+    assert!(answers["root"].starts_with("ext4 rw"), "{answers:#?}");
+    answers
+}
+
+/// The same for an image of another project.
+#[track_caller]
+pub(super) fn boot_in(project: &Path, image: &str, options: &[&str], more: &str) -> Answers {
     let _place = Place::take();
     let command = format!("{ASKED}\n{more}\n{END}");
     let mut boot = Command::new(GOLDSMITH);
-    boot.args(["boot", image, "--timeout", "1200", "--exec", &command, "--output"]).arg(images()).args(options);
-    let output = boot.current_dir(repository()).output().expect("starting goldsmith");
+    boot.args(["boot", image, "--timeout", "1200", "--exec", &command]).args(options);
+    let output = boot.current_dir(project).output().expect("starting goldsmith");
     let (said, steps) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert_eq!(output.status.code(), Some(7), "{image} {options:?}\n{steps}\n{said}");
     let milestones = steps.lines().last().unwrap_or_default();
@@ -105,16 +113,15 @@ fn bundle(folder: &Path, name: &str, peer: Option<&str>) -> String {
 
 /// All of it is up, nothing failed, and what is not opened is dropped.
 #[track_caller]
-fn assert_healthy(image: &str, answers: &Answers) {
+pub(super) fn assert_healthy(image: &str, answers: &Answers) {
     assert_eq!(answers["state"], "running", "{answers:#?}");
     assert_eq!(answers.get("failed"), None, "{answers:#?}");
-    let role: &[&str] = if image == "api" { &["apache2", "php8.4-fpm"] } else { &["mariadb"] };
+    let role: &[&str] = if image.starts_with("api") { &["apache2", "php8.4-fpm"] } else { &["mariadb"] };
     for unit in ["goldsmith-firewall", "ssh", "fail2ban", "auditd", "apparmor"].iter().chain(role) {
         assert_eq!(answers[*unit], "active", "{image}: {unit}: {answers:#?}");
     }
     assert_eq!(answers["drop"], "-P INPUT DROP -P INPUT DROP");
     assert!(answers["lockdown"].contains("[integrity]"), "{answers:#?}");
-    assert!(answers["root"].starts_with("ext4 rw"), "{answers:#?}");
     // In this order: nobody can ask before the door is shut.
     let at = |milestone| answers["milestones"].find(milestone);
     assert!(at("locked ").is_some() && at("locked ") < at("serving "), "{answers:#?}");
@@ -124,7 +131,7 @@ fn assert_healthy(image: &str, answers: &Answers) {
 
 /// What the lock of the images says of the firmware that a machine was started with.
 #[track_caller]
-fn assert_started_by(firmware: &str, answers: &Answers) {
+pub(super) fn assert_started_by(firmware: &str, answers: &Answers) {
     let expected = match firmware {
         "--bios" => ("bios", ""),
         "--uefi" => ("uefi", "0"),

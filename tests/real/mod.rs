@@ -14,6 +14,7 @@ mod layout;
 mod oracle;
 mod reproducible;
 mod roles;
+mod root;
 mod system;
 pub mod tools;
 mod variants;
