@@ -102,10 +102,12 @@ pub enum MachineError {
         console: String,
     },
     /// Its kernel gave up, and waits for ever.
-    #[error("the machine's kernel panicked before {awaited}; the last that its console said:\n{console}")]
+    #[error("the machine's kernel panicked before {awaited}: {why}\nthe last that its console said:\n{console}")]
     Panicked {
         /// What did not happen.
         awaited: String,
+        /// What the kernel says of it.
+        why: String,
         /// Some last lines of the console.
         console: String,
     },

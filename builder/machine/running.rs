@@ -125,8 +125,9 @@ impl Running {
         thread::sleep(LOOK);
         let console = self.console();
         self.milestones.look(&console, &self.step);
-        if console.contains(PANIC) {
-            return Err(MachineError::Panicked { awaited: awaited.to_owned(), console: self.last_lines() });
+        if let Some((_, why)) = console.split_once(PANIC) {
+            let why = why.lines().next().unwrap_or_default().trim_matches([':', ' ']).to_owned();
+            return Err(MachineError::Panicked { awaited: awaited.to_owned(), why, console: self.last_lines() });
         }
         if self.interrupts.count() > 0 {
             self.switched_off()?;

@@ -46,10 +46,10 @@ const ASKED: &str = "
 static SIDE_BY_SIDE: (Mutex<u32>, Condvar) = (Mutex::new(2), Condvar::new());
 
 /// One of the machines that may run now.
-struct Place;
+pub(super) struct Place;
 
 impl Place {
-    fn take() -> Self {
+    pub(super) fn take() -> Self {
         let free = SIDE_BY_SIDE.0.lock().expect("no test panics with it");
         *SIDE_BY_SIDE.1.wait_while(free, |free| *free == 0).expect("no test panics with it") -= 1;
         Self

@@ -12,6 +12,7 @@ mod export;
 mod failure;
 mod layout;
 mod oracle;
+mod pair;
 mod reproducible;
 mod roles;
 mod root;
