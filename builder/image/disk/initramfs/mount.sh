@@ -29,8 +29,17 @@ machine_id() {
     local_device_setup "UUID=$state" state false || return 0
     mkdir -p /run/goldsmith-state
     mount -t ext4 -o nosuid,nodev,noexec "$DEV" /run/goldsmith-state || return 0
+    # Whoever was root here could have left links, which would be followed out of the state: into this initramfs, or into /etc.
+    for path in lib lib/goldsmith lib/goldsmith/machine-id lib/goldsmith/machine-id.new; do
+        if [ -h "/run/goldsmith-state/$path" ]; then
+            umount /run/goldsmith-state
+            return 0
+        fi
+    done
     kept=/run/goldsmith-state/lib/goldsmith/machine-id
-    if [ ! -s "$kept" ]; then
+    id=
+    [ -f "$kept" ] && read -r id <"$kept"
+    if [ "${#id}" != 32 ]; then
         mkdir -p "${kept%/*}"
         oldifs=$IFS
         IFS=-
@@ -38,9 +47,10 @@ machine_id() {
         # shellcheck disable=SC2046
         set -- $(cat /proc/sys/kernel/random/uuid)
         IFS=$oldifs
-        echo "$1$2$3$4$5" >"$kept.new" && sync && mv "$kept.new" "$kept"
+        id=$1$2$3$4$5
+        echo "$id" >"$kept.new" && sync && mv "$kept.new" "$kept"
     fi
-    cat "$kept" >"${rootmnt}/etc/machine-id"
+    echo "$id" >"${rootmnt}/etc/machine-id"
     umount /run/goldsmith-state
 }
 
