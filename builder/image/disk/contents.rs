@@ -12,9 +12,11 @@
 //! /boot      the root's             ro: the root's; verity: the ESP's, since GRUB reads no erofs
 //! ```
 //!
-//! Nobody who gets in outlasts a start in what is run or configures what is run: /usr and /etc are what was built. (Under /var and
-//! /home nothing is executed by a unit.) That each start asks the cloud again for name, network and keys has a price: without an
-//! answer, the machine comes up without a network, and so shut.
+//! Nobody who gets in outlasts a start in what is run or configures what is run: /usr and /etc are what was built, and no unit of
+//! the image executes anything below /var or /home. What lasts is data; but whoever was root can have left some that is read:
+//! a key in a user's ~/.ssh, units in a user's ~/.config and that the user lingers (/var/lib/systemd/linger), rows in a database.
+//! That each start asks the cloud again for name, network and keys has a price: without an answer, the machine comes up without a
+//! network, and so shut.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read};
