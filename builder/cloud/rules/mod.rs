@@ -37,7 +37,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         id: "disk-root-last",
-        title: "the root is the last partition, so that it grows with the disk",
+        title: "the last partition is a file system that grows with the disk: the root, or the state of a root that never does",
         source: "Alibaba: image specification; cloud-init: growpart",
         targets: &Target::ALL,
         look: disk::root_last,
