@@ -29,7 +29,9 @@ fn goldsmith(project: &Path, arguments: &[&str]) -> String {
 }
 
 /// Two boots side by side: the API's resource is written and read through pinned TLS, and nobody else gets in.
+/// `cargo test --test main real::pair -- --ignored`
 #[test]
+#[ignore = "four minutes, with both processors for itself"]
 fn the_api_reaches_its_database_and_nobody_else_does() {
     let project = checkout();
     fs::write(project.path().join("ops.pub"), KEY).expect("writing a key");
@@ -56,10 +58,9 @@ fn the_api_reaches_its_database_and_nobody_else_does() {
     assert!(of("written").starts_with("201 ") && of("told").starts_with("201 "), "{api}");
     assert!(of("read").starts_with("200 ") && of("read").contains("from api-1"), "{api}");
     assert_eq!(of("right"), "TLSv1.3", "{api}");
-    assert!(of("wrong-authority").starts_with("refused: ") && of("wrong-authority").contains("SSL"), "{api}");
-    for key in ["wrong-password", "without-tls"] {
-        assert!(of(key).starts_with("refused: ") && of(key).contains("Access denied"), "{key}: {api}");
-    }
+    assert!(of("wrong-authority").starts_with("refused: ") && of("wrong-authority").contains("using SSL"), "{api}");
+    assert!(of("wrong-password").contains("Access denied for user 'app'@'10.0.0.10'"), "{api}");
+    assert!(of("without-tls").starts_with("refused: ") && of("without-tls").contains("insecure transport"), "{api}");
     assert_eq!((of("peer-3306"), of("peer-22"), of("peer-80")), ("open", "open", "TimeoutError"), "{api}");
     for port in ["3306", "22", "80"] {
         assert_eq!(of(&format!("stranger-{port}")), "TimeoutError", "{api}");
