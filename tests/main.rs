@@ -10,7 +10,7 @@
 //! from a small signed archive in memory (`harness`). `real` needs a mirror of Debian, and the images that it builds are
 //! kept below `target/`, so that the second run is quick.
 //!
-//! `GOLDSMITH_BLESS=1 cargo test` rewrites the goldens in `tests/golden/` and the transcripts in the README.
+//! `GOLDSMITH_BLESS=1 cargo test --release` rewrites the goldens in `tests/golden/` and the transcripts in the README.
 #![allow(clippy::disallowed_methods, reason = "tests start processes, open ports and read the environment")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test ends where it meets the unexpected")]
 

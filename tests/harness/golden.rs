@@ -1,6 +1,6 @@
 //! Goldens: what Goldsmith prints and writes, committed under `tests/golden/`.
 //!
-//! `GOLDSMITH_BLESS=1 cargo test` rewrites those that differ; `git diff` then shows what a change does to its users.
+//! `GOLDSMITH_BLESS=1 cargo test --release` rewrites those that differ; `git diff` then shows what a change does to its users.
 
 use std::path::PathBuf;
 
@@ -18,7 +18,7 @@ pub fn compare(name: &str, text: &str) {
     }
     let golden = golden.unwrap_or_default();
     panic!(
-        "tests/golden/{name} differs (rewrite it with `GOLDSMITH_BLESS=1 cargo test`):\n{}",
+        "tests/golden/{name} differs (rewrite it with `GOLDSMITH_BLESS=1 cargo test --release`):\n{}",
         difference(&golden, text)
     );
 }

@@ -74,7 +74,7 @@ fn on_alibaba_cloud_the_database_is_told_by_the_metadata_service_alone_and_only_
 }
 
 /// A service that gives no tokens is not believed: nobody is told anything, and peers stay out. Slow, since cloud-init waits
-/// for it: `cargo test --test main real::cloud -- --ignored`.
+/// for it: `cargo test --release --test main real::cloud -- --ignored`.
 #[test]
 #[ignore = "cloud-init waits four minutes for a token"]
 fn a_metadata_service_without_tokens_is_not_believed_and_everything_stays_shut() {
@@ -96,7 +96,7 @@ const WEAKENING: &str = "#cloud-config\nwrite_files:\n- path: /etc/ssh/sshd_conf
                          runcmd: [[touch, /run/ran]]\n";
 
 /// User-data is code in an image with `cooperative`: it is run, and shuts the network if it weakens the image. A build and two
-/// boots: `cargo test --test main real::cloud -- --ignored`.
+/// boots: `cargo test --release --test main real::cloud -- --ignored`.
 #[test]
 #[ignore = "four minutes"]
 fn a_cooperative_image_runs_user_data_and_is_shut_by_what_weakens_it() {

@@ -29,7 +29,7 @@ fn goldsmith(project: &Path, arguments: &[&str]) -> String {
 }
 
 /// Two boots side by side: the API's resource is written and read through pinned TLS, and nobody else gets in.
-/// `cargo test --test main real::pair -- --ignored`
+/// `cargo test --release --test main real::pair -- --ignored`
 #[test]
 #[ignore = "four minutes, with both processors for itself"]
 fn the_api_reaches_its_database_and_nobody_else_does() {
