@@ -33,6 +33,7 @@ mod unpack;
 
 mod audit;
 mod proved;
+mod verify;
 
 mod bundle;
 mod fleet;

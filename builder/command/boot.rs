@@ -79,6 +79,10 @@ pub struct Boot {
     /// Its memory, in MiB.
     #[arg(long, value_name = "MIB", default_value_t = 1536, value_parser = clap::value_parser!(u32).range(256..))]
     memory: u32,
+    /// How many processors it has; default: as many as this machine, and at most four. (Where they are translated and several
+    /// machines run side by side, one each is fastest.)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=16))]
+    processors: Option<u8>,
     /// The size of its disk, in GiB, as a cloud makes it larger than its image. Default: the image's.
     #[arg(long, value_name = "GIB")]
     size: Option<u16>,
@@ -144,7 +148,7 @@ impl Boot {
         let machine = Machine {
             firmware: self.firmware(),
             accelerator: self.accelerator.found(&host)?,
-            processors: processors().clamp(1, 4),
+            processors: self.processors.map_or_else(|| processors().clamp(1, 4), usize::from),
             memory: self.memory,
             disk: folder.join("disk.raw"),
             size: self.size,

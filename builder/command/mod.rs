@@ -21,6 +21,7 @@ mod man;
 mod schema;
 mod shell;
 mod show;
+mod verify;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -81,6 +82,7 @@ enum Verb {
     Fetch(fetch::Fetch),
     Build(build::Build),
     Audit(audit::Audit),
+    Verify(verify::Verify),
     Export(export::Export),
     Import(import::Import),
     Fleet(fleet::Fleet),
@@ -143,6 +145,7 @@ impl Cli {
             Verb::Fetch(verb) => verb.run(&project()?, &progress(), out),
             Verb::Build(verb) => verb.run(&project()?, &progress(), out),
             Verb::Audit(verb) => verb.run(&folder, &progress(), out),
+            Verb::Verify(verb) => verb.run(&project()?, &progress(), out),
             Verb::Import(verb) => verb.run(&project()?, out),
             Verb::Export(verb) => verb.run(&project()?, &progress(), out),
             Verb::Fleet(verb) => verb.run(&project()?, out),

@@ -5,9 +5,9 @@ use std::io::Write;
 use clap::{Args, ValueEnum};
 
 use super::print_json;
-use crate::{fleet, overlay, recipe, verify};
+use crate::{fleet, lab, overlay, recipe, verify};
 
-/// Print the JSON schema of the files that people write, for editors, and of what `audit` prints.
+/// Print the JSON schema of the files that people write, for editors, and of what `audit` and `verify` print.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Example:\n  goldsmith schema > recipes/schema.json   # then `#:schema ./schema.json` atop a recipe"
@@ -29,6 +29,8 @@ enum Which {
     Overlay,
     /// What `goldsmith audit --json` prints.
     Audit,
+    /// What `goldsmith verify --json` prints.
+    Verify,
 }
 
 impl Schema {
@@ -38,6 +40,7 @@ impl Schema {
             Which::Fleet => print_json(out, &fleet::file::schema()),
             Which::Overlay => print_json(out, &overlay::file::schema()),
             Which::Audit => print_json(out, &verify::report::schema()),
+            Which::Verify => print_json(out, &lab::report::schema()),
         }
     }
 }

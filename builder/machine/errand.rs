@@ -39,6 +39,12 @@ pub fn credential(name: &str, value: &str) -> String {
     format!("io.systemd.credential.binary:{name}={}", BASE64_STANDARD.encode(value))
 }
 
+/// What the command has said so far.
+pub(super) fn said(output: &str) -> String {
+    let output = output.replace('\r', "");
+    output.split_once(BEGIN).map_or_else(String::new, |(_, said)| said.to_owned())
+}
+
 /// What the command said and its exit code, of what came over the second serial port; none, if it did not come to its end.
 pub(super) fn ended(said: &str) -> Option<(String, u8)> {
     let said = said.replace('\r', "");
@@ -63,5 +69,6 @@ mod tests {
         assert_eq!(ended("noise\r\n@@BEGIN\none\r\ntwo\n@@EXIT 7\n"), Some(("one\ntwo\n".to_owned(), 7)));
         assert_eq!(ended("@@BEGIN\none\n@@EXIT 0\nno bus\n"), Some(("one\n".to_owned(), 0)));
         assert_eq!(ended("@@BEGIN\none\n"), None);
+        assert_eq!((said("noise\r\n@@BEGIN\none\r\n"), said("noise")), ("one\n".to_owned(), String::new()));
     }
 }

@@ -33,6 +33,11 @@ impl Milestones {
         }
     }
 
+    /// All that were reached, in the order in which they were.
+    pub fn all(&self) -> Vec<(&'static str, Duration)> {
+        self.0.clone()
+    }
+
     /// When it was reached, if it was.
     pub fn at(&self, milestone: &str) -> Option<Duration> {
         self.0.iter().find(|(name, _)| *name == milestone).map(|(_, at)| *at)

@@ -86,6 +86,9 @@ pub enum MachineError {
     /// Its disk cannot be made.
     #[error("qemu-img makes no disk for the machine: {0}")]
     Disk(String),
+    /// No key can be made.
+    #[error("ssh-keygen of the toolbox makes no key: {0}")]
+    Key(String),
     /// No port of this machine is free.
     #[error("no port of 127.0.0.1 is free: {0}")]
     Port(io::Error),
@@ -139,7 +142,24 @@ impl Host<'_> {
             false => sandbox,
         }
     }
+
+    /// Makes a key of ssh for one time, as [`KEY`] in the scratch directory; its public half.
+    ///
+    /// # Errors
+    /// The toolbox's ssh-keygen makes none, or there is one.
+    pub fn key(&self) -> Result<String, MachineError> {
+        let path = format!("{SCRATCH}/{KEY}");
+        let argv = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "for one time", "-f", path.as_str()];
+        let made = self.sandbox().run(&argv)?;
+        if !made.status.success() {
+            return Err(MachineError::Key(made.text.trim().to_owned()));
+        }
+        Ok(text(&self.scratch.join(KEY).with_extension("pub")).trim().to_owned())
+    }
 }
+
+/// The name of a private key in the scratch directory.
+pub const KEY: &str = "key";
 
 impl Machine {
     /// Runs it with its console on this terminal, to its end. Ctrl-A X switches it off.
@@ -181,9 +201,14 @@ impl Machine {
         (command, limit): (&str, u32),
         progress: &Progress,
     ) -> Result<(String, u8), MachineError> {
-        let mut with = self.clone();
-        with.strings.extend(errand::strings(command));
-        with.start(host, limit, progress)?.errand(limit)
+        self.clone().with_errand(command).start(host, limit, progress)?.errand(limit)
+    }
+
+    /// The same machine, which runs `command` as root when it has booted. What that says can be read while it runs.
+    #[must_use]
+    pub fn with_errand(mut self, command: &str) -> Self {
+        self.strings.extend(errand::strings(command));
+        self
     }
 
     /// Makes what it writes to, and gives QEMU's arguments, but for consoles.

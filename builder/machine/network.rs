@@ -47,6 +47,11 @@ impl Cable {
         address[3..].copy_from_slice(&Digest::of(name.as_bytes()).as_bytes()[..3]);
         Self { switch, address }
     }
+
+    /// The machine's hardware address.
+    pub fn hardware(&self) -> [u8; 6] {
+        self.address
+    }
 }
 
 /// Where QEMU sees the directory of the switch.

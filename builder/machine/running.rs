@@ -60,6 +60,11 @@ impl Running {
         text(&self.plug.scratch.join("console"))
     }
 
+    /// What its errand has said so far.
+    pub fn said(&self) -> String {
+        errand::said(&text(&self.plug.scratch.join("output")))
+    }
+
     /// Waits until the console says that it has come to `milestone`.
     ///
     /// # Errors
@@ -71,6 +76,22 @@ impl Running {
             }
             if self.step.elapsed().as_secs() > u64::from(limit) {
                 return Err(self.late(milestone, limit));
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until its errand has said `line`, which is `awaited` in an error.
+    ///
+    /// # Errors
+    /// As [`Running::until`].
+    pub fn until_said(&mut self, line: &str, (awaited, limit): (&str, u32)) -> Result<(), MachineError> {
+        while !self.said().lines().any(|said| said == line) {
+            if let Some(output) = self.look(awaited)? {
+                return Err(self.ended(awaited, &output));
+            }
+            if self.step.elapsed().as_secs() > u64::from(limit) {
+                return Err(self.late(awaited, limit));
             }
         }
         Ok(())

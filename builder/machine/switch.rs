@@ -18,6 +18,7 @@ use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -25,8 +26,9 @@ use std::time::Duration;
 /// The longest frame that QEMU passes on: `NET_BUFSIZE`, 4096 + 65536 bytes.
 const LONGEST: usize = 4096 + 65536;
 
-/// A machine that takes nothing for so long is disconnected, so that it does not keep frames from the others.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// So many frames wait for a machine that is slow to take them, or has not started its driver yet; more are lost, as in any
+/// switch, so that they do not keep the others waiting.
+const WAITING: usize = 512;
 
 /// How often a process that is not the switch asks whether it is to be.
 const INTERVAL: Duration = Duration::from_millis(200);
@@ -83,6 +85,14 @@ impl Switch {
         Ok(())
     }
 
+    /// A port of it, for somebody who is no machine: frames come and go as in QEMU's streams.
+    ///
+    /// # Errors
+    /// Nobody serves.
+    pub fn plug(&self) -> io::Result<UnixStream> {
+        UnixStream::connect(self.socket())
+    }
+
     /// Waits for the lock; then there is no other switch any more.
     fn inherit(&self, lock: &File) {
         loop {
@@ -110,14 +120,22 @@ impl Switch {
 #[derive(Debug, Default)]
 struct Ports {
     next: u32,
-    open: BTreeMap<u32, UnixStream>,
+    open: BTreeMap<u32, SyncSender<Arc<[u8]>>>,
     seen: BTreeMap<Mac, u32>,
 }
 
 impl Ports {
     fn add(&mut self, stream: UnixStream) -> u32 {
+        let (sender, waiting) = sync_channel::<Arc<[u8]>>(WAITING);
+        thread::spawn(move || {
+            let mut stream = stream;
+            // It ends when the port is removed, or the machine has gone.
+            while let Ok(frame) = waiting.recv()
+                && stream.write_all(&frame).is_ok()
+            {}
+        });
         self.next += 1;
-        self.open.insert(self.next, stream);
+        self.open.insert(self.next, sender);
         self.next
     }
 
@@ -131,10 +149,11 @@ impl Ports {
         let (Some(to), Some(source)) = (mac(frame, 0), mac(frame, 6)) else { return };
         self.seen.insert(source, from);
         let only = self.seen.get(&to).copied().filter(|_| !is_group(to));
-        let whole = [&u32::try_from(frame.len()).unwrap_or(u32::MAX).to_be_bytes(), frame].concat();
+        let whole: Arc<[u8]> = [&u32::try_from(frame.len()).unwrap_or(u32::MAX).to_be_bytes(), frame].concat().into();
         let mut gone = Vec::new();
-        for (&port, mut stream) in &self.open {
-            if port != from && only.is_none_or(|only| only == port) && stream.write_all(&whole).is_err() {
+        for (&port, waiting) in &self.open {
+            let meant = port != from && only.is_none_or(|only| only == port);
+            if meant && let Err(TrySendError::Disconnected(_)) = waiting.try_send(Arc::clone(&whole)) {
                 gone.push(port);
             }
         }
@@ -166,7 +185,6 @@ fn serve(listener: &UnixListener, _lock: &File) {
 /// Passes on everything that comes from one machine, until it ends.
 fn port(mut stream: UnixStream, ports: &Mutex<Ports>) -> io::Result<()> {
     let taking = stream.try_clone()?;
-    taking.set_write_timeout(Some(PATIENCE))?;
     let all = || ports.lock().unwrap_or_else(PoisonError::into_inner);
     let number = all().add(taking);
     let ended = loop {
@@ -261,8 +279,26 @@ mod tests {
         let (gone_at, here_at) = (ports.add(port), ports.add(other));
         ports.pass(&[&ALL[..], &A, b"x"].concat(), gone_at);
         drop(gone);
-        ports.pass(&[&A[..], &B, b"x"].concat(), here_at);
-        assert_eq!((ports.open.len(), ports.seen.contains_key(&A)), (1, false));
+        let noticed = (0..100).any(|_| {
+            ports.pass(&[&A[..], &B, b"x"].concat(), here_at);
+            thread::sleep(Duration::from_millis(10));
+            ports.open.len() == 1
+        });
+        assert!(noticed && !ports.seen.contains_key(&A));
+    }
+
+    #[test]
+    fn who_takes_nothing_keeps_nobody_waiting() {
+        let mut ports = Ports::default();
+        let (_asleep, port) = UnixStream::pair().unwrap();
+        let (awake, other) = UnixStream::pair().unwrap();
+        let (sender, _, _) = (ports.add(UnixStream::pair().unwrap().0), ports.add(port), ports.add(other));
+        awake.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        let large = [&ALL[..], &A, &[0; 9000]].concat();
+        for _ in 0..4 * WAITING {
+            ports.pass(&large, sender);
+            assert_eq!(frame(&mut &awake).unwrap().len(), large.len());
+        }
     }
 
     #[test]

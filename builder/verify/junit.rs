@@ -57,7 +57,7 @@ pub fn write(reports: &[Report], out: &mut dyn Write) -> io::Result<()> {
 }
 
 /// Text within an element or a quoted attribute. What XML 1.0 can't hold at all becomes U+FFFD.
-fn escaped(text: &str) -> String {
+pub fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for letter in text.chars() {
         match letter {

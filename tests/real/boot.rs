@@ -83,7 +83,7 @@ pub(super) fn boot_in(project: &Path, image: &str, options: &[&str], more: &str)
     let _place = Place::take();
     let command = format!("{ASKED}\n{more}\n{END}");
     let mut boot = Command::new(GOLDSMITH);
-    boot.args(["boot", image, "--timeout", "1200", "--exec", &command]).args(options);
+    boot.args(["boot", image, "--processors", "1", "--timeout", "1200", "--exec", &command]).args(options);
     let output = boot.current_dir(project).output().expect("starting goldsmith");
     let (said, steps) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert_eq!(output.status.code(), Some(7), "{image} {options:?}\n{steps}\n{said}");

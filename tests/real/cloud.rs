@@ -54,7 +54,7 @@ fn on(cloud: &str) -> String {
         goldsmith(&["bundle", "--name", "db-1", "--ssh-key", KEY, "--peer=api=100.100.100.2", "--output", bundle]);
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     let output = images().to_str().expect("UTF-8");
-    let more = ["--bundle", bundle, "--cloud", cloud, "--timeout", "1200", "--exec", ASKED];
+    let more = ["--bundle", bundle, "--cloud", cloud, "--processors", "1", "--timeout", "1200", "--exec", ASKED];
     let ran = goldsmith(&[&["boot", "db", "--output", output][..], &more].concat());
     assert_eq!(ran.status.code(), Some(7), "{}", String::from_utf8_lossy(&ran.stderr));
     String::from_utf8_lossy(&ran.stdout).into_owned()

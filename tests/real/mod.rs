@@ -19,6 +19,7 @@ mod root;
 mod system;
 pub mod tools;
 mod variants;
+mod verify;
 
 use std::collections::BTreeMap;
 use std::fs;

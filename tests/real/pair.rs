@@ -46,7 +46,7 @@ fn the_api_reaches_its_database_and_nobody_else_does() {
         let command =
             if image == "api" { format!("cat >/tmp/ask.py <<'END'\n{script}END\npython3 /tmp/ask.py") } else { script };
         let where_from = ["--output", output, "--network", &network, "--bundle", &bundle];
-        let how = ["--timeout", "1200", "--exec", &command];
+        let how = ["--processors", "1", "--timeout", "1200", "--exec", &command];
         goldsmith(project.path(), &[&["boot", image], &where_from[..], &how].concat())
     };
     let (api, db) = thread::scope(|scope| {

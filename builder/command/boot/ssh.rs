@@ -11,7 +11,7 @@ use super::super::{Usage, shell};
 use crate::epoch::Epoch;
 use crate::image::cloud_init::{Instance, Seed};
 use crate::image::ssh_key::SshKey;
-use crate::machine::{Forward, Host, Machine, NEIGHBOUR};
+use crate::machine::{Forward, Host, KEY, Machine, NEIGHBOUR};
 use crate::progress::Progress;
 use crate::sandbox::Sandbox;
 
@@ -22,9 +22,6 @@ pub(super) struct WayIn {
     /// The bundle's volume, if it was made for this one time.
     seed: Option<PathBuf>,
 }
-
-/// The name of the private key in the scratch directory, which programs of the toolbox see as /mnt.
-const KEY: &str = "key";
 
 /// The machine's own user (overlays/base: 99-goldsmith.cfg).
 const USER: &str = "ops";
@@ -51,15 +48,10 @@ impl WayIn {
                 Err(Usage { message, help: Some(help) }.into())
             }
             (None, false) => {
-                let made = run(
-                    host,
-                    &["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "for one time", "-f", "/mnt/key"],
-                )?;
-                anyhow::ensure!(made.0, "ssh-keygen of the toolbox made no key: {}", made.1);
-                let public = fs::read_to_string(key.with_extension("pub")).context("cannot read the key just made")?;
+                let public = host.key()?;
                 let instance = Instance {
                     name: "goldsmith-boot".to_owned(),
-                    keys: vec![public.trim().parse::<SshKey>()?],
+                    keys: vec![public.parse::<SshKey>()?],
                     peers: peers.into_iter().map(|peer| (peer, vec![IpAddr::from(NEIGHBOUR).into()])).collect(),
                     ..Instance::default()
                 };

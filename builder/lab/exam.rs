@@ -1,0 +1,189 @@
+//! One machine, started as its case says, knocked at from power-on, and asked at every port once it serves.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::case::Case;
+use super::hosts::{Host, Hosts};
+use super::link::{Event, Link};
+use super::scan::{Answers, Gone, Scan, beat};
+use super::watch::Watch;
+use crate::epoch::Epoch;
+use crate::image::cloud_init::{ImageId, SeedError};
+use crate::image::ssh_key::SshKey;
+use crate::machine::{self, Accelerator, Cable, Firmware, Machine, MachineError, Network, Running, Switch};
+use crate::progress::{Progress, Total};
+use crate::verify::claims::Claims;
+
+/// An image that is examined.
+#[derive(Clone, Debug)]
+pub struct Subject {
+    /// Its name and plan.
+    pub image: ImageId,
+    /// The raw disk that ships.
+    pub disk: PathBuf,
+    /// What its recipe says of it.
+    pub claims: Claims,
+    /// Who may log in to it.
+    pub key: SshKey,
+    /// What runs it.
+    pub accelerator: Accelerator,
+}
+
+/// What was seen of one machine.
+#[derive(Debug)]
+pub struct Seen {
+    /// What it was told.
+    pub case: Case,
+    /// When it came where.
+    pub milestones: Vec<(&'static str, Duration)>,
+    /// All that it said.
+    pub events: Vec<Event>,
+    /// What answered, to each host at each address; of a machine that was told who it is.
+    pub answers: Vec<(Host, IpAddr, Answers)>,
+    /// What is a machine's own, by name, and its fingerprint.
+    pub identity: BTreeMap<String, String>,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// Why a machine could not be examined.
+#[derive(Debug, thiserror::Error)]
+pub enum ExamError {
+    /// It did not start.
+    #[error("{image}, {case}: {cause}")]
+    Machine {
+        /// Of which image.
+        image: String,
+        /// In which case.
+        case: &'static str,
+        /// Why.
+        cause: Box<MachineError>,
+    },
+    /// It went away while it was asked.
+    #[error("{0}, told: {1}")]
+    Gone(String, Gone),
+    /// What it is to be told cannot be written.
+    #[error(transparent)]
+    Seed(#[from] SeedError),
+    /// Its cable cannot be plugged in.
+    #[error("no cable between the lab and its machine: {0}")]
+    Cable(#[from] io::Error),
+}
+
+/// How long a machine may take to come up, in seconds: many times of what it takes.
+const LIMIT: u32 = 900;
+
+/// How long a machine is watched after it has come up.
+const LINGER: Duration = Duration::from_secs(3);
+
+/// Prints what is a machine's own, from within, for a comparison of two.
+const IDENTITY: &str = "
+    echo \"machine-id $(cat /etc/machine-id)\"
+    for key in /var/lib/goldsmith/ssh/ssh_host_*_key.pub; do
+        echo \"$(basename $key .pub) $(ssh-keygen -lf $key | cut -d' ' -f2)\"
+    done
+    find /var/lib/goldsmith /run/goldsmith -type f -name '*cert*' | sort | while read file; do
+        echo \"$(basename $file) $(sha256sum <$file | cut -c1-64)\"
+    done
+    echo \"random-seed $(sha256sum </var/lib/systemd/random-seed | cut -c1-64)\"
+    echo \"failed $(systemctl --failed --plain --no-legend | cut -d' ' -f1 | sort | xargs)\"
+    echo end
+    sleep 100000
+";
+
+impl Seen {
+    /// When it came to `milestone`, if it did.
+    pub fn at(&self, milestone: &str) -> Option<Duration> {
+        self.milestones.iter().find(|(name, _)| *name == milestone).map(|(_, at)| *at)
+    }
+}
+
+impl Subject {
+    /// Starts it in `case`, and tells what was seen.
+    ///
+    /// # Errors
+    /// It does not come up; nothing can be started here.
+    pub fn examine(&self, case: Case, host: &machine::Host<'_>, progress: &Progress) -> Result<Seen, ExamError> {
+        let failed = |cause| {
+            let (image, cause) = (self.image.name.clone(), Box::new(cause));
+            ExamError::Machine { image, case: case.name(), cause }
+        };
+        let switch = Switch::new(&host.scratch.join("net"), "lab");
+        let cable = Cable::new(switch.clone(), &self.image.name);
+        let hosts = Arc::new(Hosts::of(&self.claims, cable.hardware()));
+        let seed = case.seed(&self.image, &self.key, &hosts)?.map(|seed| {
+            let folder = host.scratch.join("bundle");
+            seed.write(&folder, Epoch(0)).map(|()| folder.join("seed.iso"))
+        });
+        let machine = Machine {
+            firmware: Firmware::Bios,
+            accelerator: self.accelerator,
+            // One for each machine: translated, and side by side, two take a third longer.
+            processors: 1,
+            memory: 1536,
+            disk: self.disk.clone(),
+            size: None,
+            seed: seed.transpose()?,
+            network: Network { cable: Some(cable), ..Network::default() },
+            strings: case.credentials().into_iter().collect(),
+            more: Vec::new(),
+        };
+        switch.serve()?;
+        let stream = switch.plug()?;
+        let mut running = machine.with_errand(IDENTITY).start(host, 0, progress).map_err(failed)?;
+        let since = Arc::new(progress.step("lab", Total::Unknown));
+        let link = Arc::new(Link::new(stream, hosts.neighbours(), Arc::clone(&since))?);
+        let watch = Watch::begin(Arc::clone(&link), Arc::clone(&hosts));
+
+        let identity = identity(&mut running).map_err(failed)?;
+        let (name, up) = (case.name(), since.elapsed().as_secs_f64());
+        progress.verbose(&format!("lab: {}, {name}: up after {up:.1} s; {}", self.image.name, running.milestones()));
+        let answers = match case {
+            Case::Told => scanned(&link, &hosts).map_err(|gone| ExamError::Gone(self.image.name.clone(), gone))?,
+            _ => Vec::new(),
+        };
+        link.wait(LINGER, |_| false);
+        drop(watch);
+        let milestones = running.milestones().all();
+        drop(running);
+        let events = std::mem::take(&mut link.told().events);
+        let (image, took) = (&self.image.name, since.elapsed());
+        progress.message(&format!(
+            "lab: {image}, {}: {} frames ({:.1} s)",
+            case.name(),
+            events.len(),
+            took.as_secs_f64()
+        ));
+        Ok(Seen { case, milestones, events, answers, identity, took })
+    }
+}
+
+/// What the machine's own errand says of it; it comes a moment after the machine has come up.
+fn identity(running: &mut Running) -> Result<BTreeMap<String, String>, MachineError> {
+    let awaited = "the end of what it says of itself";
+    running.until_said("end", (awaited, LIMIT))?;
+    let said = running.said();
+    let pairs = said.lines().filter_map(|line| line.split_once(' '));
+    Ok(pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect())
+}
+
+/// Asks from every host at every address of the guest.
+fn scanned(link: &Link, hosts: &Hosts) -> Result<Vec<(Host, IpAddr, Answers)>, Gone> {
+    beat(link, hosts)?;
+    let addresses: BTreeSet<IpAddr> =
+        link.told().addresses.iter().copied().filter(|address| !hosts.is_ours(*address)).collect();
+    let mut all = Vec::new();
+    for guest in addresses {
+        for host in &hosts.all {
+            if let Some(answers) = (Scan { link, hosts, host, guest }).all()? {
+                all.push((host.clone(), guest, answers));
+            }
+        }
+    }
+    Ok(all)
+}

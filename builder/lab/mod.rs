@@ -1,0 +1,199 @@
+//! The lab: exactly the bytes that ship, started beside hosts that know what the recipe opens to them and try all the rest.
+//!
+//! ```text
+//! images/NAME/disk.raw ─▶ machine ──cable──▶ link ◀── watch: knocks from power-on on     ┐
+//!   told, untold, lied to,                    │   ◀── scan: every port, every message    ├─▶ Seen ─▶ judge ─▶ Report
+//!   its firewall broken                       └──▶ what it said, with the time           ┘      ▲
+//!                                                                       the recipe's claims ────┘
+//! ```
+//!
+//! It needs no root, no device and no setting of this machine: hosts beside the guest are frames on a cable. Nothing leaves
+//! it. The disk is only read, and hashed again afterwards.
+
+pub mod case;
+pub mod exam;
+pub mod frame;
+pub mod hosts;
+pub mod judge;
+pub mod link;
+pub mod report;
+pub mod scan;
+pub mod watch;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use case::{Case, Opens};
+use exam::{Seen, Subject};
+use frame::{Said, Segment};
+use hosts::Hosts;
+use report::{Exposure, Finding, Moment, Report, Start, Step};
+
+use crate::digest::Digest;
+
+/// The report of `subject`, whose disk is to have the digest `disk`, by what was `seen`.
+///
+/// # Errors
+/// The disk cannot be read.
+pub fn report(subject: &Subject, disk: Digest, seen: &[Seen]) -> io::Result<Report> {
+    let hosts = Hosts::of(&subject.claims, [0; 6]);
+    let mut steps = Vec::new();
+    if let Some(told) = seen.iter().find(|seen| seen.case == Case::Told) {
+        steps.push(exposure(told, &hosts));
+    }
+    steps.extend(seen.iter().map(|seen| start(seen, &hosts)));
+    steps.extend(clones(seen));
+    steps.push(bytes(subject, disk)?);
+    Ok(Report {
+        image: subject.image.name.clone(),
+        plan: subject.image.plan,
+        files: BTreeMap::from([("disk.raw".to_owned(), disk)]),
+        steps,
+        exposure: seen.iter().flat_map(|seen| &seen.answers).map(shown).collect(),
+        starts: seen.iter().map(|seen| moments(seen, &hosts)).collect(),
+    })
+}
+
+/// What answers is what the recipe opens, neither more nor less.
+fn exposure(told: &Seen, hosts: &Hosts) -> Step {
+    let findings =
+        told.answers.iter().flat_map(|(host, guest, answers)| judge::answered(answers, hosts, (host, *guest)));
+    let mut findings: Vec<Finding> = findings.collect();
+    // Whoever has no address in a family could not be asked there, and that must not look like silence.
+    for family in ["ipv4", "ipv6", "link-local"] {
+        if !told.answers.iter().any(|(_, guest, _)| kind(*guest) == family) {
+            let found = format!("no address of {family} that could be asked");
+            let wanted = "an address of each kind".to_owned();
+            findings.push(Finding { subject: "machine".to_owned(), found, wanted, at: None });
+        }
+    }
+    let probes: usize = told.answers.iter().map(|(_, _, answers)| answers.probes).sum();
+    Step {
+        id: "exposure".to_owned(),
+        title: "what answers is what the recipe opens, to each host".to_owned(),
+        looked: format!("{probes} probes"),
+        took: told.took,
+        findings,
+    }
+}
+
+/// From power-on, nothing was said that nobody may hear.
+fn start(seen: &Seen, hosts: &Hosts) -> Step {
+    let mut findings = judge::said(&seen.events, hosts, seen.case);
+    if seen.case.opens() != Opens::Nothing {
+        findings.extend(judge::early(&seen.events, hosts, seen.at("locked")));
+    }
+    findings.extend(units(seen));
+    Step {
+        id: seen.case.name().to_owned(),
+        title: format!("silent but for what is open, {}", seen.case.title()),
+        looked: format!("{} frames from power-on", seen.events.len()),
+        took: seen.took,
+        findings,
+    }
+}
+
+/// What is to fail fails, and nothing else does.
+fn units(seen: &Seen) -> Vec<Finding> {
+    let failed: Vec<&str> = seen.identity.get("failed").map_or("", String::as_str).split_whitespace().collect();
+    let finding = |found: String, wanted: String| Finding { subject: "systemd".to_owned(), found, wanted, at: None };
+    match seen.case.fails() {
+        Some(unit) if failed.contains(&unit) => Vec::new(),
+        Some(unit) => vec![finding(format!("failed units: {}", failed.join(" ")), format!("{unit} among them"))],
+        None => {
+            let mut findings: Vec<Finding> =
+                failed.iter().map(|unit| finding(format!("{unit} failed"), "no failed unit".to_owned())).collect();
+            if seen.at("serving").is_none() {
+                findings.push(finding("its console never said that it serves".to_owned(), "that it does".to_owned()));
+            }
+            findings
+        }
+    }
+}
+
+/// Two machines of one image share nothing that is a machine's own.
+fn clones(seen: &[Seen]) -> Option<Step> {
+    let [one, other, ..] = seen else { return None };
+    let own = |key: &String| key != "failed";
+    let mut findings = Vec::new();
+    for (key, value) in one.identity.iter().filter(|(key, _)| own(key)) {
+        if other.identity.get(key) == Some(value) {
+            let found = format!("both have {value}");
+            findings.push(Finding { subject: key.clone(), found, wanted: "one each".to_owned(), at: None });
+        }
+    }
+    let keys: BTreeSet<&String> = one.identity.keys().filter(|key| own(key)).collect();
+    for wanted in ["machine-id", "ssh_host_ed25519_key", "random-seed"] {
+        if !keys.iter().any(|key| *key == wanted) {
+            let (subject, found) = (wanted.to_owned(), "the machine has none".to_owned());
+            findings.push(Finding { subject, found, wanted: "one of its own".to_owned(), at: None });
+        }
+    }
+    Some(Step {
+        id: "clones".to_owned(),
+        title: "two machines of the image share no key, id, certificate or seed".to_owned(),
+        looked: format!("{} things of {} and {}", keys.len(), one.case.name(), other.case.name()),
+        took: Duration::ZERO,
+        findings,
+    })
+}
+
+/// The disk is still the one that was built.
+fn bytes(subject: &Subject, disk: Digest) -> io::Result<Step> {
+    let (found, size) = Digest::of_reader(File::open(&subject.disk)?)?;
+    let mut findings = Vec::new();
+    if found != disk {
+        let (found, wanted) = (found.to_string(), disk.to_string());
+        findings.push(Finding { subject: "disk.raw".to_owned(), found, wanted, at: None });
+    }
+    let (title, took) = ("the disk is, after all of this, the one that was built".to_owned(), Duration::ZERO);
+    Ok(Step { id: "bytes".to_owned(), title, looked: format!("{size} bytes"), took, findings })
+}
+
+fn kind(address: IpAddr) -> &'static str {
+    match address {
+        IpAddr::V4(_) => "ipv4",
+        IpAddr::V6(address) if address.is_unicast_link_local() => "link-local",
+        IpAddr::V6(_) => "ipv6",
+    }
+}
+
+fn shown((host, guest, answers): &(hosts::Host, IpAddr, scan::Answers)) -> Exposure {
+    let open = answers.tcp.iter().filter(|(_, kind)| **kind == Segment::Opens);
+    Exposure {
+        host: host.name.clone(),
+        at: kind(*guest),
+        tcp: open.map(|(port, _)| *port).collect(),
+        udp: answers.udp.iter().copied().collect(),
+        ping: answers.control.contains(&0) && guest.is_ipv4() || answers.control.contains(&129) && guest.is_ipv6(),
+        probes: answers.probes,
+    }
+}
+
+/// When it came where, and when each port first answered to whom.
+fn moments(seen: &Seen, hosts: &Hosts) -> Start {
+    let mut ports: Vec<Moment> = Vec::new();
+    for event in &seen.events {
+        let (Said::Tcp { from, kind, .. }, Some(host)) = (&event.heard.said, hosts.who(event.heard.destination)) else {
+            continue;
+        };
+        let word = match kind {
+            Segment::Opens => "open",
+            Segment::Refuses => "closed",
+            _ => continue,
+        };
+        let what = format!("tcp {from} {word} to {} by {}", host.name, kind_of(event));
+        if !ports.iter().any(|known| known.what == what) {
+            ports.push(Moment { what, at: event.at });
+        }
+    }
+    let milestones = seen.milestones.iter().map(|(what, at)| Moment { what: (*what).to_owned(), at: *at });
+    Start { case: seen.case.name().to_owned(), milestones: milestones.collect(), ports }
+}
+
+fn kind_of(event: &link::Event) -> &'static str {
+    kind(event.heard.source)
+}
