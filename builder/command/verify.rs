@@ -4,6 +4,8 @@
 //! images/NAME/disk.raw ─▶ lab: a machine a case, two side by side ─▶ report ─▶ text or JSON; JUnit, SARIF, in-toto
 //! ```
 
+mod rebuild;
+
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -49,6 +51,9 @@ pub struct Verify {
     /// Only these; default: all.
     #[arg(long = "case", value_name = "CASE")]
     cases: Vec<Word>,
+    /// Build each again from its lock too, in an empty store and another directory, and compare all digests.
+    #[arg(long)]
+    rebuild: bool,
     /// Print the reports as JSON: `goldsmith schema verify` describes it.
     #[arg(long)]
     json: bool,
@@ -124,6 +129,11 @@ impl Verify {
         let mut reports = Vec::new();
         for ((subject, disk, _), seen) in subjects.iter().zip(seen) {
             reports.push(lab::report(subject, *disk, &seen).with_context(|| cannot_read(&subject.disk))?);
+        }
+        if self.rebuild {
+            for ((plan, _, there), report) in built.iter().zip(&mut reports) {
+                report.steps.push(rebuild::rebuilt(plan, there, &workshop)?);
+            }
         }
         self.write(&reports)?;
         match self.json {

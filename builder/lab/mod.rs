@@ -173,11 +173,12 @@ fn shown((host, guest, answers): &(hosts::Host, IpAddr, scan::Answers)) -> Expos
     }
 }
 
-/// When it came where, and when each port first answered to whom.
+/// When it came where, and when each port first refused anybody and was first open to anybody.
 fn moments(seen: &Seen, hosts: &Hosts) -> Start {
     let mut ports: Vec<Moment> = Vec::new();
     for event in &seen.events {
-        let (Said::Tcp { from, kind, .. }, Some(host)) = (&event.heard.said, hosts.who(event.heard.destination)) else {
+        let (Said::Tcp { from, kind, .. }, true) = (&event.heard.said, hosts.who(event.heard.destination).is_some())
+        else {
             continue;
         };
         let word = match kind {
@@ -185,15 +186,11 @@ fn moments(seen: &Seen, hosts: &Hosts) -> Start {
             Segment::Refuses => "closed",
             _ => continue,
         };
-        let what = format!("tcp {from} {word} to {} by {}", host.name, kind_of(event));
+        let what = format!("tcp {from} {word}");
         if !ports.iter().any(|known| known.what == what) {
             ports.push(Moment { what, at: event.at });
         }
     }
     let milestones = seen.milestones.iter().map(|(what, at)| Moment { what: (*what).to_owned(), at: *at });
     Start { case: seen.case.name().to_owned(), milestones: milestones.collect(), ports }
-}
-
-fn kind_of(event: &link::Event) -> &'static str {
-    kind(event.heard.source)
 }

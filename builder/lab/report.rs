@@ -97,7 +97,7 @@ pub struct Start {
     pub case: String,
     /// When it came where, in seconds from power-on.
     pub milestones: Vec<Moment>,
-    /// When each port first refused, and when it was first open: `tcp 443 open to world`.
+    /// When each port first refused anybody, and when it was first open to anybody: `tcp 443 open`.
     pub ports: Vec<Moment>,
 }
 
@@ -167,8 +167,8 @@ impl Report {
                 moments.iter().map(|moment| format!("{} {:.1}", moment.what, moment.at.as_secs_f64())).collect()
             };
             writeln!(out, "  {:13}{}", start.case, all(&start.milestones).join(", "))?;
-            for moment in all(&start.ports) {
-                writeln!(out, "               {moment}")?;
+            if !start.ports.is_empty() {
+                writeln!(out, "               {}", all(&start.ports).join(", "))?;
             }
         }
         let failed = self.steps.iter().filter(|step| !step.findings.is_empty()).count();
