@@ -1,11 +1,15 @@
 //! `goldsmith verify`, as far as it starts no machine. What it says of machines is in `real`.
 
+use crate::fetch::locked;
 use crate::harness::Project;
 
 #[test]
 fn what_has_no_disk_cannot_be_started() {
-    Project::new().run(&["verify", "helo"]).code(2);
-    Project::new().run(&["verify", "hello", "--case", "tolled"]).code(2);
+    let (project, _mirror) = locked();
+    project.run(&["verify", "helo"]).code(2);
+    project.run(&["verify", "hello", "--case", "tolled"]).code(2);
+    let run = project.run(&["verify", "hello"]);
+    assert!(run.code(2).stderr.contains("hello has no disk"), "{run}");
 }
 
 #[test]
