@@ -1,7 +1,7 @@
 //! `--rebuild`: the image once more from its lock, where everything is another that may be, and the digests of both.
 //!
 //! ```text
-//! packages of the lock, from the store ─▶ an empty store ─▶ build, one job, another umask and directory ─▶ the same digests?
+//! packages of the lock, from the store ─▶ an empty store ─▶ build, one job, another directory ─▶ the same digests?
 //! ```
 
 use std::fs;
@@ -28,9 +28,7 @@ pub(super) fn rebuilt(plan: &Plan, built: &Built, workshop: &Workshop) -> anyhow
     lend(plan, (&workshop.store, &store))?;
     let other =
         Workshop { store, jobs: 1, keep: false, progress: workshop.progress.clone(), namespace: workshop.namespace };
-    let umask = rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let again = build::build(plan, &other, &elsewhere.join("out"));
-    rustix::process::umask(umask);
     let mut findings = Vec::new();
     let mut differs = |subject: &str, found: String, wanted: String| {
         findings.push(Finding { subject: subject.to_owned(), found, wanted, at: None });
