@@ -11,8 +11,7 @@
 //! | floor | modules |
 //! |---|---|
 //! | 7 | `command`: one file a verb |
-//! | 6 | `build`: the whole product on one screen; offline by signature; `cloud`: what a cloud wants of an image; `lab`: what a
-//! | | started image shows to the hosts beside it |
+//! | 6 | `build`: the whole product on one screen; offline by signature; `cloud`: what a cloud wants of an image |
 //! | 5 | `plan`: recipe + lock + overlays, all pinned; `verify`: what is claimed of an image, and what shows it; `fleet`: the
 //! | | machines of a network, checked against the recipes of their images, and what each is told |
 //! | 4 | `overlay`, `lock`, `image`; `machine`: a virtual one, that knows no recipe |
@@ -26,7 +25,6 @@ pub mod command;
 pub mod build;
 pub mod cloud;
 pub mod fleet;
-pub mod lab;
 pub mod plan;
 pub mod verify;
 

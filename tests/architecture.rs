@@ -3,7 +3,7 @@
 //! ```text
 //! 8  main               args in, exit code out
 //! 7  command            one file a verb
-//! 6  build  cloud  lab  the whole product on one screen; how it is handed over
+//! 6  build  cloud       the whole product on one screen; how it is handed over
 //! 5  plan  verify  fleet
 //! 4  image  overlay  lock  machine
 //! 3  rootfs  recipe  mirror
@@ -20,12 +20,11 @@ use std::path::Path;
 use crate::harness::project::files_below;
 
 /// The floor of every module. Within a module anything goes; beside it, only what is below.
-const FLOORS: [(&str, u8); 22] = [
+const FLOORS: [(&str, u8); 21] = [
     ("main", 8),
     ("command", 7),
     ("build", 6),
     ("cloud", 6),
-    ("lab", 6),
     ("plan", 5),
     ("verify", 5),
     ("fleet", 5),

@@ -5,7 +5,7 @@ use std::io::Write;
 use clap::{Args, ValueEnum};
 
 use super::print_json;
-use crate::{fleet, lab, overlay, recipe, verify};
+use crate::{fleet, overlay, recipe, verify};
 
 /// Print the JSON schema of the files that people write, for editors, and of what `audit` and `verify` print.
 #[derive(Debug, Args)]
@@ -40,7 +40,7 @@ impl Schema {
             Which::Fleet => print_json(out, &fleet::file::schema()),
             Which::Overlay => print_json(out, &overlay::file::schema()),
             Which::Audit => print_json(out, &verify::report::schema()),
-            Which::Verify => print_json(out, &lab::report::schema()),
+            Which::Verify => print_json(out, &verify::lab::report::schema()),
         }
     }
 }

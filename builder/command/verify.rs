@@ -20,11 +20,6 @@ use super::build::{plan, processors};
 use super::{Usage, images, print_json};
 use crate::build::Built;
 use crate::image::cloud_init::ImageId;
-use crate::lab;
-use crate::lab::case::Case;
-use crate::lab::exam::{Seen, Subject};
-use crate::lab::hosts::Hosts;
-use crate::lab::report::{Report, formats};
 use crate::machine::{Accelerator, Host};
 use crate::plan::Plan;
 use crate::progress::Progress;
@@ -33,6 +28,11 @@ use crate::rootfs::tree::{Tree, Workshop};
 use crate::sandbox::Namespace;
 use crate::store::Store;
 use crate::verify::claims::Claims;
+use crate::verify::lab;
+use crate::verify::lab::case::Case;
+use crate::verify::lab::exam::{Seen, Subject};
+use crate::verify::lab::hosts::Hosts;
+use crate::verify::lab::report::{Report, formats};
 
 /// Prove from outside that images are what their recipes say: start exactly the built disks, and try everything.
 ///

@@ -1,5 +1,6 @@
 //! What an image claims of itself, and what shows that it is so: the audit, on its sealed root file system, offline and in
-//! seconds; and at build time the proofs, by the image's own programs ([`proof`]).
+//! seconds; at build time the proofs, by the image's own programs ([`proof`]); and from outside, on started machines, the
+//! [`lab`].
 //!
 //! ```text
 //!  the bytes that ship ─▶ Rootfs ─▶ Audited ──▶ CHECKS, one after the other ──▶ Finding … ─▶ Report
@@ -22,6 +23,7 @@ pub mod checks;
 pub mod claims;
 pub mod effective;
 pub mod junit;
+pub mod lab;
 pub mod netfilter;
 pub mod proof;
 pub mod report;

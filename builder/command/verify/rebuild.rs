@@ -10,11 +10,11 @@ use std::path::Path;
 use anyhow::Context;
 
 use crate::build::{self, Built};
-use crate::lab::report::{Finding, Step};
 use crate::plan::Plan;
 use crate::progress::Total;
 use crate::rootfs::tree::Workshop;
 use crate::store::Store;
+use crate::verify::lab::report::{Finding, Step};
 
 /// What of `built` comes out otherwise.
 ///
