@@ -23,6 +23,8 @@ mod lock;
 mod parity;
 mod trust;
 
+mod update;
+
 mod fetch;
 mod interruption;
 

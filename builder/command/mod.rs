@@ -21,6 +21,7 @@ mod man;
 mod schema;
 mod shell;
 mod show;
+mod update;
 mod verify;
 
 use std::io::{self, Write};
@@ -79,6 +80,7 @@ enum Color {
 enum Verb {
     Check(check::Check),
     Lock(lock::Lock),
+    Update(update::Update),
     Fetch(fetch::Fetch),
     Build(build::Build),
     Audit(audit::Audit),
@@ -142,6 +144,7 @@ impl Cli {
         match self.verb {
             Verb::Check(verb) => verb.run(&project()?, out),
             Verb::Lock(verb) => verb.run(&project()?, &progress(), out),
+            Verb::Update(verb) => verb.run(&project()?, &progress(), out),
             Verb::Fetch(verb) => verb.run(&project()?, &progress(), out),
             Verb::Build(verb) => verb.run(&project()?, &progress(), out),
             Verb::Audit(verb) => verb.run(&folder, &progress(), out),

@@ -4,10 +4,10 @@ use std::io::Write;
 
 use clap::{Args, ValueEnum};
 
-use super::print_json;
+use super::{print_json, update};
 use crate::{fleet, overlay, recipe, verify};
 
-/// Print the JSON schema of the files that people write, for editors, and of what `audit` and `verify` print.
+/// Print the JSON schema of the files that people write, for editors, and of what `audit`, `verify` and `update` print.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Example:\n  goldsmith schema > recipes/schema.json   # then `#:schema ./schema.json` atop a recipe"
@@ -31,6 +31,8 @@ enum Which {
     Audit,
     /// What `goldsmith verify --json` prints.
     Verify,
+    /// What `goldsmith update --json` prints.
+    Update,
 }
 
 impl Schema {
@@ -41,6 +43,7 @@ impl Schema {
             Which::Overlay => print_json(out, &overlay::file::schema()),
             Which::Audit => print_json(out, &verify::report::schema()),
             Which::Verify => print_json(out, &verify::lab::report::schema()),
+            Which::Update => print_json(out, &update::report::schema()),
         }
     }
 }

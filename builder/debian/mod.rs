@@ -11,6 +11,7 @@
 //! Every file here turns bytes into a value, or says what is wrong with them; none opens a file, asks a network, reads a
 //! clock or starts a process.
 
+pub mod changelog;
 pub mod clearsign;
 pub mod deb;
 pub mod deb822;
@@ -22,4 +23,5 @@ pub mod relation;
 pub mod release;
 pub mod sources;
 pub mod status;
+pub mod tracker;
 pub mod version;

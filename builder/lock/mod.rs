@@ -18,8 +18,10 @@
 //! | [`check`] | proves a solution anew, sharing nothing with the encoding |
 //! | [`explain`], [`unsatisfiable`] | why there is no solution |
 //! | [`file`](mod@file) | the lock as it is committed |
+//! | [`changes`] | what one lock has that another has not |
 
 mod ask;
+pub mod changes;
 pub mod check;
 mod closure;
 mod encoding;
