@@ -23,6 +23,7 @@ mod lock;
 mod parity;
 mod trust;
 
+mod diff;
 mod update;
 
 mod fetch;

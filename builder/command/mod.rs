@@ -11,6 +11,7 @@ mod bundle;
 mod check;
 mod clean;
 mod completions;
+mod diff;
 mod export;
 mod fetch;
 mod fleet;
@@ -93,6 +94,7 @@ enum Verb {
     Shell(shell::Shell),
     List(list::List),
     Show(show::Show),
+    Diff(diff::Diff),
     Clean(clean::Clean),
     Schema(schema::Schema),
     Completions(completions::Completions),
@@ -157,6 +159,7 @@ impl Cli {
             Verb::Shell(verb) => verb.run(&folder, &progress()),
             Verb::List(verb) => verb.run(&project()?, out),
             Verb::Show(verb) => verb.run(&project()?, out),
+            Verb::Diff(verb) => verb.run(&project()?, &progress(), out),
             Verb::Clean(verb) => verb.run(&project()?, out),
             Verb::Schema(verb) => verb.run(out),
             Verb::Completions(verb) => verb.run(Cli::command(), out),

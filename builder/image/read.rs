@@ -69,6 +69,15 @@ pub fn rootfs(layout: &Path) -> io::Result<Rootfs> {
     Ok(Rootfs::new(entries, Epoch(latest)))
 }
 
+/// What a host that has nothing of it pulls: each layer's digest, and its size in bytes.
+///
+/// # Errors
+/// If the layout or its manifest can't be read.
+pub fn pulled(layout: &Path) -> io::Result<BTreeMap<Digest, u64>> {
+    let manifest = OciDir::new(layout).map_err(other)?.get_manifest().map_err(other)?;
+    manifest.layers().iter().map(|layer| Ok((digest(layer)?, layer.size()))).collect()
+}
+
 /// Lays out the archive `NAME.oci.tar` as the directory that it is of, below `folder`, which is there and empty. Nothing is
 /// verified here: whoever reads the layout does.
 ///
