@@ -17,7 +17,7 @@ mod firmware;
 mod milestone;
 mod network;
 mod running;
-mod switch;
+pub mod switch;
 
 use std::fs;
 use std::io;
@@ -129,6 +129,9 @@ pub enum MachineError {
     Interrupted,
 }
 
+/// The name of a private key in the scratch directory.
+pub const KEY: &str = "key";
+
 /// Where the machine's own files are for QEMU, and its disk: directories that every Debian system has.
 const SCRATCH: &str = "/mnt";
 const DISK: &str = "/media";
@@ -157,9 +160,6 @@ impl Host<'_> {
         Ok(text(&self.scratch.join(KEY).with_extension("pub")).trim().to_owned())
     }
 }
-
-/// The name of a private key in the scratch directory.
-pub const KEY: &str = "key";
 
 impl Machine {
     /// Runs it with its console on this terminal, to its end. Ctrl-A X switches it off.

@@ -149,7 +149,7 @@ impl Ports {
         let (Some(to), Some(source)) = (mac(frame, 0), mac(frame, 6)) else { return };
         self.seen.insert(source, from);
         let only = self.seen.get(&to).copied().filter(|_| !is_group(to));
-        let whole: Arc<[u8]> = [&u32::try_from(frame.len()).unwrap_or(u32::MAX).to_be_bytes(), frame].concat().into();
+        let whole: Arc<[u8]> = framed(frame).into();
         let mut gone = Vec::new();
         for (&port, waiting) in &self.open {
             let meant = port != from && only.is_none_or(|only| only == port);
@@ -197,8 +197,16 @@ fn port(mut stream: UnixStream, ports: &Mutex<Ports>) -> io::Result<()> {
     ended
 }
 
+/// A frame as it goes through a stream: after its length.
+pub fn framed(frame: &[u8]) -> Vec<u8> {
+    [&u32::try_from(frame.len()).unwrap_or(u32::MAX).to_be_bytes(), frame].concat()
+}
+
 /// The next frame of a stream.
-fn frame(stream: &mut impl Read) -> io::Result<Vec<u8>> {
+///
+/// # Errors
+/// The stream has ended, or what comes is longer than any frame.
+pub fn frame(stream: &mut impl Read) -> io::Result<Vec<u8>> {
     let mut length = [0; 4];
     stream.read_exact(&mut length)?;
     let length = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
@@ -232,8 +240,7 @@ mod tests {
     }
 
     fn send(mut stream: &UnixStream, to: Mac, from: Mac, text: &str) {
-        let frame = [&to[..], &from, text.as_bytes()].concat();
-        stream.write_all(&[&u32::try_from(frame.len()).unwrap().to_be_bytes(), &frame[..]].concat()).unwrap();
+        stream.write_all(&framed(&[&to[..], &from, text.as_bytes()].concat())).unwrap();
     }
 
     /// What the next frame says.

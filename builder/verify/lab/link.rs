@@ -11,7 +11,7 @@
 //! nothing of this machine is asked for, and nothing of it is in the way of what the guest says.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::net::IpAddr;
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -19,10 +19,11 @@ use std::thread;
 use std::time::Duration;
 
 use super::frame::{Ends, Heard, Mac, Said, Segment};
+use crate::machine::switch;
 use crate::progress::Step;
 
-/// The longest frame that is taken: what QEMU passes on at most.
-const LONGEST: usize = 4096 + 65536;
+/// Ethernet's shortest frame, before its check sum, in bytes.
+const SHORTEST: usize = 60;
 
 /// Something that the guest said.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,11 +38,12 @@ pub struct Event {
 #[derive(Debug)]
 pub struct Link {
     shared: Arc<Shared>,
-    stream: Mutex<UnixStream>,
 }
 
 #[derive(Debug)]
 struct Shared {
+    /// Whoever sends holds it for whole frames.
+    stream: Mutex<UnixStream>,
     since: Arc<Step>,
     /// Whose addresses are answered for.
     neighbours: BTreeMap<IpAddr, Mac>,
@@ -68,16 +70,16 @@ impl Link {
     /// # Errors
     /// The stream cannot be used twice.
     pub fn new(stream: UnixStream, neighbours: BTreeMap<IpAddr, Mac>, since: Arc<Step>) -> io::Result<Self> {
-        let shared = Arc::new(Shared { since, neighbours, told: Mutex::default(), news: Condvar::new() });
-        let (reader, answering) = (stream.try_clone()?, stream.try_clone()?);
+        let (reader, stream) = (stream.try_clone()?, Mutex::new(stream));
+        let shared = Arc::new(Shared { stream, since, neighbours, told: Mutex::default(), news: Condvar::new() });
         let listening = Arc::clone(&shared);
         thread::spawn(move || {
             // It ends with the machine.
-            drop(listening.listen(reader, answering));
+            drop(listening.listen(reader));
             listening.told().ended = true;
             listening.news.notify_all();
         });
-        Ok(Self { shared, stream: Mutex::new(stream) })
+        Ok(Self { shared })
     }
 
     /// How long ago the power was switched on.
@@ -90,9 +92,7 @@ impl Link {
     /// # Errors
     /// The machine has ended.
     pub fn send(&self, frames: &[Vec<u8>]) -> io::Result<()> {
-        let mut stream = self.stream.lock().unwrap_or_else(PoisonError::into_inner);
-        let all: Vec<u8> = frames.iter().flat_map(|frame| framed(frame)).collect();
-        stream.write_all(&all)
+        self.shared.send(frames)
     }
 
     /// What was heard so far.
@@ -122,11 +122,16 @@ impl Shared {
         self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn listen(&self, mut stream: UnixStream, mut answering: UnixStream) -> io::Result<()> {
+    fn send(&self, frames: &[Vec<u8>]) -> io::Result<()> {
+        let all: Vec<u8> = frames.iter().flat_map(|frame| framed(frame)).collect();
+        self.stream.lock().unwrap_or_else(PoisonError::into_inner).write_all(&all)
+    }
+
+    fn listen(&self, mut stream: UnixStream) -> io::Result<()> {
         loop {
-            let Some(heard) = Heard::read(&frame(&mut stream)?) else { continue };
+            let Some(heard) = Heard::read(&switch::frame(&mut stream)?) else { continue };
             if let Some(answer) = self.answer(&heard) {
-                answering.write_all(&framed(&answer))?;
+                self.send(&[answer])?;
             }
             let mut told = self.told();
             // Before an address is one's own, one asks for it without having any (RFC 5227 §2.1.1, RFC 4862 §5.4).
@@ -155,22 +160,9 @@ impl Shared {
     }
 }
 
-/// One frame after its length (32 bit, big-endian), as QEMU's `-netdev stream` has it.
+/// A frame, as long as it has to be at least, as it goes through the cable.
 fn framed(frame: &[u8]) -> Vec<u8> {
-    // Ethernet's shortest frame has 60 bytes before its check sum.
-    let padding = vec![0; 60_usize.saturating_sub(frame.len())];
-    let length = u32::try_from(frame.len() + padding.len()).unwrap_or(u32::MAX).to_be_bytes();
-    [&length[..], frame, &padding].concat()
-}
-
-fn frame(stream: &mut impl Read) -> io::Result<Vec<u8>> {
-    let mut length = [0; 4];
-    stream.read_exact(&mut length)?;
-    let length = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
-    if length > LONGEST {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "longer than any frame"));
-    }
-    let mut frame = vec![0; length];
-    stream.read_exact(&mut frame)?;
-    Ok(frame)
+    let mut frame = frame.to_vec();
+    frame.resize(frame.len().max(SHORTEST), 0);
+    switch::framed(&frame)
 }
