@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use super::check;
 
@@ -44,28 +45,37 @@ impl Drop for Lent {
     }
 }
 
-/// How often somebody has asked this process to end, since it listens.
+/// How often somebody has asked this process to end, since somebody listens.
 static ASKED: AtomicUsize = AtomicUsize::new(0);
+
+/// What happened on a signal before anybody listened.
+type Handlers = [(libc::c_int, libc::sighandler_t); 2];
+
+/// How many listen, and what is to be put back when none does.
+static LISTENING: Mutex<(usize, Option<Handlers>)> = Mutex::new((0, None));
 
 extern "C" fn asked(_: libc::c_int) {
     ASKED.fetch_add(1, Ordering::Relaxed);
 }
 
 /// While this is held, Ctrl-C and SIGTERM do not end this process, but are counted: whoever has started something ends it
-/// first. When it is dropped, they do again.
+/// first. Several may listen at once; all are told. When the last is dropped, they end it again.
 #[derive(Debug)]
-pub struct Interrupts {
-    before: Vec<(libc::c_int, libc::sighandler_t)>,
-}
+pub struct Interrupts(());
 
 impl Interrupts {
     /// Begins to listen.
     pub fn listen() -> Self {
-        ASKED.store(0, Ordering::Relaxed);
-        let handler = asked as extern "C" fn(libc::c_int) as libc::sighandler_t;
-        // SAFETY: a handler that only counts.
-        let before = [libc::SIGINT, libc::SIGTERM].map(|number| (number, unsafe { libc::signal(number, handler) }));
-        Self { before: before.to_vec() }
+        let mut listening = LISTENING.lock().unwrap_or_else(PoisonError::into_inner);
+        if listening.0 == 0 {
+            ASKED.store(0, Ordering::Relaxed);
+            let handler = asked as extern "C" fn(libc::c_int) as libc::sighandler_t;
+            // SAFETY: a handler that only counts.
+            let before = [libc::SIGINT, libc::SIGTERM].map(|number| (number, unsafe { libc::signal(number, handler) }));
+            listening.1 = Some(before);
+        }
+        listening.0 += 1;
+        Self(())
     }
 
     /// How often it was asked.
@@ -76,9 +86,13 @@ impl Interrupts {
 
 impl Drop for Interrupts {
     fn drop(&mut self) {
-        for (number, handler) in &self.before {
-            // SAFETY: the handlers are those that were there.
-            unsafe { libc::signal(*number, *handler) };
+        let mut listening = LISTENING.lock().unwrap_or_else(PoisonError::into_inner);
+        listening.0 -= 1;
+        if listening.0 == 0 {
+            for (number, handler) in listening.1.take().into_iter().flatten() {
+                // SAFETY: the handlers are those that were there.
+                unsafe { libc::signal(number, handler) };
+            }
         }
     }
 }
