@@ -70,15 +70,7 @@ impl Running {
     /// # Errors
     /// It ended before, or has not come there `limit` seconds after power-on; or somebody pressed Ctrl-C, and it was shut down.
     pub fn until(&mut self, milestone: &str, limit: u32) -> Result<(), MachineError> {
-        while self.milestones.at(milestone).is_none() {
-            if let Some(output) = self.look(milestone)? {
-                return Err(self.ended(milestone, &output));
-            }
-            if self.step.elapsed().as_secs() > u64::from(limit) {
-                return Err(self.late(milestone, limit));
-            }
-        }
-        Ok(())
+        self.wait((milestone, limit), |running| running.milestones.at(milestone).is_some())
     }
 
     /// Waits until its errand has said `line`, which is `awaited` in an error.
@@ -86,10 +78,20 @@ impl Running {
     /// # Errors
     /// As [`Running::until`].
     pub fn until_said(&mut self, line: &str, (awaited, limit): (&str, u32)) -> Result<(), MachineError> {
-        while !self.said().lines().any(|said| said == line) {
-            if let Some(output) = self.look(awaited)? {
-                return Err(self.ended(awaited, &output));
-            }
+        self.wait((awaited, limit), |running| running.said().lines().any(|said| said == line))
+    }
+
+    /// Whether it is still there, and nobody wants it to end.
+    ///
+    /// # Errors
+    /// It ended before what is `awaited`, or panicked; or somebody pressed Ctrl-C, and it was shut down.
+    pub fn still(&mut self, awaited: &str) -> Result<(), MachineError> {
+        self.look(awaited)?.map_or(Ok(()), |output| Err(self.ended(awaited, &output)))
+    }
+
+    fn wait(&mut self, (awaited, limit): (&str, u32), enough: impl Fn(&Self) -> bool) -> Result<(), MachineError> {
+        while !enough(self) {
+            self.still(awaited)?;
             if self.step.elapsed().as_secs() > u64::from(limit) {
                 return Err(self.late(awaited, limit));
             }

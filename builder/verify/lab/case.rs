@@ -72,7 +72,7 @@ impl Case {
     pub fn title(self) -> &'static str {
         match self {
             Self::Told => "told by its bundle who it is and who its peers are",
-            Self::Untold => "told nothing: no bundle, no answer to DHCP",
+            Self::Untold => "told nothing: no bundle",
             Self::TooWide => "told that all the world is its peer",
             Self::Nonsense => "told facts that cannot be read",
             Self::OtherImage => "told by the bundle of another image",

@@ -65,8 +65,8 @@ pub enum ExamError {
         cause: Box<MachineError>,
     },
     /// It went away while it was asked.
-    #[error("{0}, told: {1}")]
-    Gone(String, Gone),
+    #[error("{0}, {1}: {2}")]
+    Gone(String, &'static str, Gone),
     /// What it is to be told cannot be written.
     #[error(transparent)]
     Seed(#[from] SeedError),
@@ -113,6 +113,7 @@ impl Subject {
             let (image, cause) = (self.image.name.clone(), Box::new(cause));
             ExamError::Machine { image, case: case.name(), cause }
         };
+        let gone = |why| ExamError::Gone(self.image.name.clone(), case.name(), why);
         let switch = Switch::new(&host.scratch.join("net"), "lab");
         let cable = Cable::new(switch.clone(), &self.image.name);
         let hosts = Arc::new(Hosts::of(&self.claims, cable.hardware()));
@@ -133,22 +134,26 @@ impl Subject {
             strings: case.credentials().into_iter().collect(),
             more: Vec::new(),
         };
-        switch.serve()?;
-        let stream = switch.plug()?;
+        // QEMU needs longer to its first frame than this to the next line: nothing is missed.
         let mut running = machine.with_errand(IDENTITY).start(host, 0, progress).map_err(failed)?;
         let since = Arc::new(progress.step("lab", Total::Unknown));
-        let link = Arc::new(Link::new(stream, hosts.neighbours(), Arc::clone(&since))?);
+        let link = Arc::new(Link::new(switch.plug()?, hosts.neighbours(), Arc::clone(&since))?);
         let watch = Watch::begin(Arc::clone(&link), Arc::clone(&hosts));
 
         let identity = identity(&mut running).map_err(failed)?;
         let (name, up) = (case.name(), since.elapsed().as_secs_f64());
         progress.verbose(&format!("lab: {}, {name}: up after {up:.1} s; {}", self.image.name, running.milestones()));
         let answers = match case {
-            Case::Told => scanned(&link, &hosts).map_err(|gone| ExamError::Gone(self.image.name.clone(), gone))?,
+            Case::Told => scanned(&link, &hosts).map_err(gone)?,
             _ => Vec::new(),
         };
         link.wait(LINGER, |_| false);
         drop(watch);
+        // What a machine that ended, or a cable that was pulled, did not say is no proof of anything.
+        running.still("the end of its examination").map_err(failed)?;
+        if link.told().ended {
+            return Err(gone(Gone::Cable));
+        }
         let milestones = running.milestones().all();
         drop(running);
         let events = std::mem::take(&mut link.told().events);

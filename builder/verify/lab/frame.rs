@@ -1,7 +1,7 @@
 //! Frames of Ethernet: those that a host of the lab sends, and what those of the guest say.
 //!
 //! ```text
-//! Ends: who to whom ─▶ syn, rst, datagram, control ─▶ bytes        bytes ─▶ Heard: who to whom, and what
+//! Ends: who to whom ─▶ syn, rst, datagram, icmp ─▶ bytes        bytes ─▶ Heard: who to whom, and what
 //! ```
 //!
 //! Written and read by etherparse. Sources: RFC 826 (ARP), RFC 792 and 4443 (ICMP), RFC 4861 (neighbours, routers), RFC 9293 (TCP).
@@ -70,8 +70,8 @@ pub enum Said {
         /// The receiver's.
         to: u16,
     },
-    /// A control message of the family of the addresses.
-    Control {
+    /// A message of ICMP, or ICMPv6, as the family of the addresses is.
+    Icmp {
         /// Its type.
         kind: u8,
         /// Its code.
@@ -92,6 +92,11 @@ pub enum Segment {
     Calls,
     /// Anything within a connection.
     Goes,
+}
+
+/// The type of an echo request, and of its reply: in IPv4 (RFC 792), and in IPv6 (RFC 4443 §4).
+pub fn echo(is_ipv6: bool) -> (u8, u8) {
+    if is_ipv6 { (128, 129) } else { (8, 0) }
 }
 
 /// An address is asked for, and told, by these (RFC 4861 §4).
@@ -126,8 +131,8 @@ impl Ends {
         written(builder.size(payload.len()), |bytes| builder.write(bytes, payload).is_ok())
     }
 
-    /// A control message of this type, whose header ends in `rest`, after so many hops.
-    pub fn control(&self, (kind, hops): (u8, u8), rest: [u8; 4], payload: &[u8]) -> Vec<u8> {
+    /// A message of ICMP, or ICMPv6, of this type, whose header ends in `rest`, after so many hops.
+    pub fn icmp(&self, (kind, hops): (u8, u8), rest: [u8; 4], payload: &[u8]) -> Vec<u8> {
         match self.source.is_ipv4() {
             true => {
                 let builder = self.ip(hops).icmpv4_raw(kind, 0, rest);
@@ -152,7 +157,7 @@ impl Ends {
                 group[13..].copy_from_slice(&target[13..]);
                 let to = [0x33, 0x33, 0xff, target[13], target[14], target[15]];
                 let asked = Self { to, destination: IpAddr::V6(group.into()), ..*self };
-                asked.control((SOLICITATION, 255), [0; 4], &[&target[..], &[1, 1], &self.from].concat())
+                asked.icmp((SOLICITATION, 255), [0; 4], &[&target[..], &[1, 1], &self.from].concat())
             }
         }
     }
@@ -166,7 +171,7 @@ impl Ends {
             (source, _) => {
                 // Solicited, and in place of what was known before (RFC 4861 §4.4).
                 let flags = [0x60, 0, 0, 0];
-                self.control((ADVERTISEMENT, 255), flags, &[&v6(source).octets()[..], &[2, 1], &self.from].concat())
+                self.icmp((ADVERTISEMENT, 255), flags, &[&v6(source).octets()[..], &[2, 1], &self.from].concat())
             }
         }
     }
@@ -178,7 +183,7 @@ impl Ends {
         let rest = [64, 0, lifetime[2], lifetime[3]];
         let about = [[3, 4, 64, 0xc0], lifetime, lifetime, [0; 4]].concat();
         let payload = [&[0; 8][..], &about, &prefix.octets(), &[1, 1], &self.from].concat();
-        self.control((ROUTER_ADVERTISEMENT, 255), rest, &payload)
+        self.icmp((ROUTER_ADVERTISEMENT, 255), rest, &payload)
     }
 }
 
@@ -264,8 +269,8 @@ fn said(packet: &SlicedPacket<'_>, protocol: u8) -> Said {
             Said::Tcp { from, to, acknowledged, kind }
         }
         Some(TransportSlice::Udp(udp)) => Said::Udp { from: udp.source_port(), to: udp.destination_port() },
-        Some(TransportSlice::Icmpv4(message)) => Said::Control { kind: message.type_u8(), code: message.code_u8() },
-        Some(TransportSlice::Icmpv6(message)) => Said::Control { kind: message.type_u8(), code: message.code_u8() },
+        Some(TransportSlice::Icmpv4(message)) => Said::Icmp { kind: message.type_u8(), code: message.code_u8() },
+        Some(TransportSlice::Icmpv6(message)) => Said::Icmp { kind: message.type_u8(), code: message.code_u8() },
         None => Said::Other(protocol),
     }
 }
@@ -294,7 +299,7 @@ mod tests {
             let refused = Said::Tcp { from: 5, to: 22, acknowledged: 0, kind: Segment::Refuses };
             assert_eq!(heard(ends.rst((5, 22), 8)).said, refused);
             assert_eq!(heard(ends.datagram((5, 53), b"x")).said, Said::Udp { from: 5, to: 53 });
-            assert_eq!(heard(ends.control((8, 64), [0; 4], b"x")).said, Said::Control { kind: 8, code: 0 });
+            assert_eq!(heard(ends.icmp((8, 64), [0; 4], b"x")).said, Said::Icmp { kind: 8, code: 0 });
             assert_eq!(heard(ends.who_has()).said, Said::WhoHas);
             assert_eq!(heard(ends.who_has()).destination, ends.destination);
             assert_eq!(heard(ends.has()).said, Said::Has);
@@ -313,7 +318,7 @@ mod tests {
     #[test]
     fn a_router_says_its_prefix() {
         let frame = ends("fe80::1", "ff02::1").router("2001:db8:a::".parse().unwrap());
-        assert_eq!(Heard::read(&frame).unwrap().said, Said::Control { kind: ROUTER_ADVERTISEMENT, code: 0 });
+        assert_eq!(Heard::read(&frame).unwrap().said, Said::Icmp { kind: ROUTER_ADVERTISEMENT, code: 0 });
         // The option of the prefix: type 3, 4 × 8 bytes, 64 bits, on the link and for addresses.
         assert!(frame.windows(4).any(|bytes| bytes == [3, 4, 64, 0xc0]));
     }

@@ -6,14 +6,11 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::case::{Case, Opens};
-use super::frame::{Said, Segment};
+use super::frame::{Heard, Said, Segment, echo};
 use super::hosts::{GUEST, Host, Hosts};
 use super::link::Event;
 use super::report::Finding;
 use super::scan::Answers;
-
-/// A ping's answer, in both families.
-const ECHO: [u8; 2] = [0, 129];
 
 /// How exact the console's times are: it is looked at so often, and systemd writes its line after the deed.
 const EXACT: Duration = Duration::from_millis(400);
@@ -29,23 +26,17 @@ pub fn said(events: &[Event], hosts: &Hosts, case: Case) -> Vec<Finding> {
     for event in events {
         let Some(host) = hosts.who(event.heard.destination) else { continue };
         let whom = (host, event.heard.destination);
-        let found = match event.heard.said {
-            Said::Tcp { from, kind: kind @ (Segment::Opens | Segment::Refuses | Segment::Goes), .. } => {
-                (!may(hosts, whom, (false, from), case.opens())).then(|| format!("tcp {from} {}", word(kind)))
-            }
-            Said::Udp { from, .. } => {
-                (!may(hosts, whom, (true, from), case.opens())).then(|| format!("udp {from} answers"))
-            }
-            Said::Control { kind, .. } if ECHO.contains(&kind) => {
-                (case.opens() == Opens::Nothing).then(|| "it answers pings".to_owned())
-            }
-            Said::Control { kind, code } => Some(format!("a control message of type {kind}, code {code}")),
-            Said::Tcp { kind: Segment::Calls, to, .. } => Some(format!("it calls tcp {to}")),
-            Said::Other(protocol) => Some(format!("it speaks protocol {protocol}")),
-            Said::WhoHas | Said::Has => None,
+        let allowed = match event.heard.said {
+            Said::Tcp { kind: Segment::Calls, .. } | Said::Other(_) => false,
+            Said::Tcp { from, .. } => may(hosts, whom, (false, from), case.opens()),
+            Said::Udp { from, .. } => may(hosts, whom, (true, from), case.opens()),
+            Said::Icmp { kind, .. } => is_reply(kind, whom.1) && case.opens() != Opens::Nothing,
+            Said::WhoHas | Said::Has => true,
         };
-        let Some(found) = found else { continue };
-        let subject = subject(host, event.heard.source);
+        if allowed {
+            continue;
+        }
+        let (subject, found) = (subject(host, event.heard.source), words(&event.heard));
         if !findings.iter().any(|known| known.subject == subject && known.found == found) {
             let wanted = match case.opens() {
                 Opens::Nothing => "no word: a machine without its firewall has no network",
@@ -67,7 +58,7 @@ pub fn early(events: &[Event], hosts: &Hosts, locked: Option<Duration>) -> Vec<F
     let early = first.filter(|event| event.at + EXACT < locked);
     let finding = |event: &Event| Finding {
         subject: "start".to_owned(),
-        found: format!("{:?} answered", event.heard.said),
+        found: words(&event.heard),
         wanted: format!("no answer before {:.1} s, when the firewall is loaded", locked.as_secs_f64()),
         at: Some(event.at),
     };
@@ -92,10 +83,10 @@ pub fn answered(answers: &Answers, hosts: &Hosts, (host, guest): (&Host, IpAddr)
             findings.push(finding(format!("udp {port} answers"), "silence: the recipe does not open this"));
         }
     }
-    for kind in answers.control.iter().filter(|kind| !ECHO.contains(kind)) {
-        findings.push(finding(format!("a control message of type {kind}"), "silence: only pings are answered"));
+    for kind in answers.icmp.iter().filter(|kind| !is_reply(**kind, guest)) {
+        findings.push(finding(format!("icmp type {kind}"), "silence: only pings are answered"));
     }
-    if !answers.control.iter().any(|kind| ECHO.contains(kind)) {
+    if !answers.icmp.iter().any(|kind| is_reply(*kind, guest)) {
         findings.push(finding("no answer to a ping".to_owned(), "an answer, as every image gives it"));
     }
     for port in hosts.ports().into_iter().filter(|port| hosts.may((host, source), (false, *port), true)) {
@@ -115,6 +106,24 @@ fn subject(host: &Host, guest: IpAddr) -> String {
     format!("{} at {guest}", host.name)
 }
 
+/// Whether a message of ICMP is what a ping is answered with, in the family of `address`.
+fn is_reply(kind: u8, address: IpAddr) -> bool {
+    kind == echo(address.is_ipv6()).1
+}
+
+/// What was heard, in words.
+fn words(heard: &Heard) -> String {
+    match heard.said {
+        Said::Tcp { kind: Segment::Calls, to, .. } => format!("it calls tcp {to}"),
+        Said::Tcp { from, kind, .. } => format!("tcp {from} {}", word(kind)),
+        Said::Udp { from, .. } => format!("udp {from} answers"),
+        Said::Icmp { kind, .. } if is_reply(kind, heard.destination) => "it answers pings".to_owned(),
+        Said::Icmp { kind, code } => format!("icmp type {kind}, code {code}"),
+        Said::Other(protocol) => format!("it speaks protocol {protocol}"),
+        Said::WhoHas | Said::Has => "it speaks of addresses".to_owned(),
+    }
+}
+
 fn word(kind: Segment) -> &'static str {
     match kind {
         Segment::Opens => "is open",
@@ -126,7 +135,6 @@ fn word(kind: Segment) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::super::frame::Heard;
     use super::*;
     use crate::verify::claims::{Claims, Opening, Whom};
 
@@ -155,7 +163,7 @@ mod tests {
         let good = [
             event(20, "10.0.0.10", tcp(3306, Segment::Opens)),
             event(21, "198.51.100.9", tcp(443, Segment::Refuses)),
-            event(22, "198.51.100.9", Said::Control { kind: 0, code: 0 }),
+            event(22, "198.51.100.9", Said::Icmp { kind: 0, code: 0 }),
             event(23, "198.51.100.9", Said::Has),
         ];
         assert_eq!(found(&good, Case::Told), [""; 0]);
@@ -165,11 +173,11 @@ mod tests {
             event(9, "10.0.0.99", tcp(3306, Segment::Refuses)),
             event(10, "10.0.0.99", tcp(3306, Segment::Refuses)),
             event(11, "2001:db8:7:5::7", Said::Udp { from: 5355, to: 42_002 }),
-            event(12, "10.0.0.99", Said::Control { kind: 3, code: 3 }),
+            event(12, "10.0.0.99", Said::Icmp { kind: 3, code: 3 }),
             event(13, "10.0.0.99", Said::Other(132)),
         ];
         let all =
-            ["tcp 3306 refuses", "udp 5355 answers", "a control message of type 3, code 3", "it speaks protocol 132"];
+            ["tcp 3306 refuses", "udp 5355 answers", "icmp type 3, code 3", "it speaks protocol 132"];
         assert_eq!(found(&bad, Case::Told), all);
         assert_eq!(said(&bad, &hosts, Case::Told)[0].at, Some(Duration::from_secs(9)));
     }
@@ -185,11 +193,11 @@ mod tests {
     #[test]
     fn what_answers_is_neither_more_nor_less_than_the_recipe_says() {
         let hosts = hosts();
-        let found = |name: &str, guest: &str, tcp: &[(u16, Segment)], control: &[u8]| {
+        let found = |name: &str, guest: &str, tcp: &[(u16, Segment)], icmp: &[u8]| {
             let host = hosts.all.iter().find(|host| host.name == name).unwrap();
             let answers = Answers {
                 tcp: tcp.iter().copied().collect(),
-                control: control.iter().copied().collect(),
+                icmp: icmp.iter().copied().collect(),
                 ..Answers::default()
             };
             let findings = answered(&answers, &hosts, (host, guest.parse().unwrap()));
@@ -205,6 +213,6 @@ mod tests {
         assert_eq!(found("world", "2001:db8:a::5", &[(443, Segment::Refuses)], &[129]), [""; 0], "not told of it");
         assert_eq!(found("world", "2001:db8:a::5", &[], &[129]), ["tcp 443 is silent"]);
         assert_eq!(found("neighbour", "fe80::5", &[web], &[]), ["no answer to a ping"]);
-        assert_eq!(found("neighbour", "10.0.0.20", &[web], &[0, 14]), ["a control message of type 14"]);
+        assert_eq!(found("neighbour", "10.0.0.20", &[web], &[0, 14]), ["icmp type 14"]);
     }
 }

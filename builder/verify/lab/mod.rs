@@ -28,7 +28,7 @@ use std::time::Duration;
 
 use case::{Case, Opens};
 use exam::{Seen, Subject};
-use frame::{Said, Segment};
+use frame::{Said, Segment, echo};
 use hosts::Hosts;
 use report::{Exposure, Finding, Moment, Report, Start, Step};
 
@@ -168,7 +168,7 @@ fn shown((host, guest, answers): &(hosts::Host, IpAddr, scan::Answers)) -> Expos
         at: kind(*guest),
         tcp: open.map(|(port, _)| *port).collect(),
         udp: answers.udp.iter().copied().collect(),
-        ping: answers.control.contains(&0) && guest.is_ipv4() || answers.control.contains(&129) && guest.is_ipv6(),
+        ping: answers.icmp.contains(&echo(guest.is_ipv6()).1),
         probes: answers.probes,
     }
 }

@@ -1,4 +1,4 @@
-//! Asks a guest at every port, and with every control message, and says what answered.
+//! Asks a guest at every port, and with every message of ICMP, and says what answered.
 //!
 //! ```text
 //! 64 probes ─▶ who has 10.0.0.20? ─▶ … ─▶ 10.0.0.20 is at 52:54:00:…   (all 64 were seen, since frames are read in order)
@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::frame::{Ends, Said, Segment};
+use super::frame::{Ends, Said, Segment, echo};
 use super::hosts::{Host, Hosts};
 use super::link::{Event, Link};
 
@@ -30,13 +30,22 @@ const STRAGGLERS: Duration = Duration::from_millis(500);
 const PAUSE: Duration = Duration::from_secs(3);
 const KNOCKS: u8 = 5;
 
-/// Control messages that are part of finding neighbours and routers on a link (RFC 4861 §4): they are no question to a host.
+/// Messages of ICMPv6 that are part of finding neighbours and routers on a link (RFC 4861 §4): they are no question to a host.
 const OF_THE_LINK: std::ops::RangeInclusive<u8> = 133..=137;
 
 /// A guest that has gone.
 #[derive(Debug, thiserror::Error)]
-#[error("the machine does not say any more which hardware address it has, so that nothing can be said of its silence")]
-pub struct Gone;
+pub enum Gone {
+    /// It is asked for its hardware address, and is silent.
+    #[error(
+        "the machine does not say any more which hardware address it has, so that nothing can be said of its silence\n\
+         help: on a computer that has much else to do, `--jobs 1` starts one machine at a time"
+    )]
+    Silent,
+    /// Nothing can be sent to it, or heard of it.
+    #[error("the cable between the lab and the machine is broken, so that nothing can be said of its silence")]
+    Cable,
+}
 
 /// What answered at one address of the guest, to one host.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -45,8 +54,8 @@ pub struct Answers {
     pub tcp: BTreeMap<u16, Segment>,
     /// Ports of UDP.
     pub udp: BTreeSet<u16>,
-    /// Types of control messages that came back.
-    pub control: BTreeSet<u8>,
+    /// Types of ICMP, or ICMPv6, that came back.
+    pub icmp: BTreeSet<u8>,
     /// How many probes were sent.
     pub probes: usize,
 }
@@ -74,18 +83,20 @@ impl Scan<'_> {
         let from = self.link.told().events.len();
         let mut probes = 0;
         // First, so that each knows the other's hardware.
-        probes += self.control(&ends)?;
+        probes += self.icmp(&ends)?;
         probes += self.each(|port| ends.syn((42_001, port), 1))?;
         probes += self.each(|port| ends.datagram((42_002, port), b""))?;
         self.link.wait(STRAGGLERS, |_| false);
         let mut answers = answered(&self.link.told().events[from..], &ends);
         for port in self.hosts.ports() {
-            let may = self.hosts.may((self.host, ends.source), (false, port), true);
-            if may && answers.tcp.get(&port).is_none_or(|kind| *kind != Segment::Opens) {
-                probes += self.knock(port, &mut answers)?;
+            if self.hosts.may((self.host, ends.source), (false, port), true) {
+                let knock = |ends: &Ends, nth: u8| ends.syn((42_003 + u16::from(nth), port), 1);
+                probes += self.again(&mut answers, knock, |answers| answers.tcp.get(&port) == Some(&Segment::Opens))?;
             }
         }
-        probes += self.ping(&mut answers)?;
+        let (ping, reply) = echo(self.guest.is_ipv6());
+        let probe = |ends: &Ends, nth: u8| ends.icmp((ping, 64), [0x67, 2, 0, nth], &[0; 24]);
+        probes += self.again(&mut answers, probe, |answers| answers.icmp.contains(&reply))?;
         Ok(Some(Answers { probes, ..answers }))
     }
 
@@ -94,61 +105,41 @@ impl Scan<'_> {
         let ports: Vec<u16> = (0..=u16::MAX).collect();
         for some in ports.chunks(AT_A_TIME) {
             let frames: Vec<Vec<u8>> = some.iter().map(|port| probe(*port)).collect();
-            self.link.send(&frames).map_err(|_| Gone)?;
+            self.link.send(&frames).map_err(|_| Gone::Cable)?;
             beat(self.link, self.hosts)?;
         }
         Ok(ports.len())
     }
 
-    /// Each control message, once; how many. (A second ping would be within the limit, and the 41st not.)
-    fn control(&self, ends: &Ends) -> Result<usize, Gone> {
+    /// Each type, once; how many. (A second ping would be within the limit, and the 41st not.)
+    fn icmp(&self, ends: &Ends) -> Result<usize, Gone> {
         let kinds: Vec<u8> =
             (0..=u8::MAX).filter(|kind| ends.source.is_ipv4() || !OF_THE_LINK.contains(kind)).collect();
         for some in kinds.chunks(AT_A_TIME) {
             let frames: Vec<Vec<u8>> =
-                some.iter().map(|kind| ends.control((*kind, 64), [0x67, 0, 0, 1], &[0; 24])).collect();
-            self.link.send(&frames).map_err(|_| Gone)?;
+                some.iter().map(|kind| ends.icmp((*kind, 64), [0x67, 0, 0, 1], &[0; 24])).collect();
+            self.link.send(&frames).map_err(|_| Gone::Cable)?;
             beat(self.link, self.hosts)?;
         }
         Ok(kinds.len())
     }
 
-    /// Knocks at a port that ought to be open, slowly, as one who is limited must; how often.
-    fn knock(&self, port: u16, answers: &mut Answers) -> Result<usize, Gone> {
-        for nth in 0..KNOCKS {
-            let Some(ends) = self.hosts.ends(self.host, self.guest, nth) else { break };
-            let from = self.link.told().events.len();
-            self.link.send(&[ends.syn((42_003 + u16::from(nth), port), 1)]).map_err(|_| Gone)?;
-            let opened = |told: &super::link::Told| answered(&told.events[from..], &ends).tcp.contains_key(&port);
-            self.link.wait(PAUSE, opened);
-            answers.tcp.extend(answered(&self.link.told().events[from..], &ends).tcp);
-            if answers.tcp.get(&port) == Some(&Segment::Opens) {
-                return Ok(usize::from(nth) + 1);
-            }
-        }
-        Ok(usize::from(KNOCKS))
-    }
-}
-
-/// A ping and its answer, in IPv4 and IPv6.
-const PING: [(u8, u8); 2] = [(8, 0), (128, 129)];
-
-impl Scan<'_> {
-    /// Pings, slowly, if the one ping among all messages was over a limit; how often.
-    fn ping(&self, answers: &mut Answers) -> Result<usize, Gone> {
-        let (ping, answer) = PING[usize::from(self.guest.is_ipv6())];
+    /// Asks again for what ought to be answered, if it was not, slowly, as one who is limited must; how often.
+    fn again(
+        &self,
+        answers: &mut Answers,
+        probe: impl Fn(&Ends, u8) -> Vec<u8>,
+        enough: impl Fn(&Answers) -> bool,
+    ) -> Result<usize, Gone> {
         let mut sent = 0;
         for nth in 0..KNOCKS {
-            let Some(ends) = self.hosts.ends(self.host, self.guest, nth) else { break };
-            if answers.control.contains(&answer) {
-                break;
-            }
+            let Some(ends) = self.hosts.ends(self.host, self.guest, nth).filter(|_| !enough(answers)) else { break };
             let from = self.link.told().events.len();
-            let probe = ends.control((ping, 64), [0x67, 2, 0, nth], &[0; 24]);
-            self.link.send(&[probe]).map_err(|_| Gone)?;
-            let heard = |told: &super::link::Told| answered(&told.events[from..], &ends).control.contains(&answer);
-            self.link.wait(PAUSE, heard);
-            answers.control.extend(answered(&self.link.told().events[from..], &ends).control);
+            self.link.send(&[probe(&ends, nth)]).map_err(|_| Gone::Cable)?;
+            self.link.wait(PAUSE, |told| enough(&answered(&told.events[from..], &ends)));
+            let more = answered(&self.link.told().events[from..], &ends);
+            answers.tcp.extend(more.tcp);
+            answers.icmp.extend(more.icmp);
             sent += 1;
         }
         Ok(sent)
@@ -164,14 +155,14 @@ pub fn beat(link: &Link, hosts: &Hosts) -> Result<(), Gone> {
         let told = link.told();
         (told.beats, told.addresses.iter().find(|address| !hosts.is_ours(**address)).copied())
     };
-    let ends = hosts.router(address.ok_or(Gone)?);
+    let ends = hosts.router(address.ok_or(Gone::Silent)?);
     for _ in 0..ASKED {
-        link.send(&[ends.who_has()]).map_err(|_| Gone)?;
+        link.send(&[ends.who_has()]).map_err(|_| Gone::Cable)?;
         if link.wait(PATIENCE, |told| told.beats > before) {
             return Ok(());
         }
     }
-    Err(Gone)
+    Err(Gone::Silent)
 }
 
 /// What of `events` answers to probes of `ends`.
@@ -184,7 +175,7 @@ fn answered(events: &[Event], ends: &Ends) -> Answers {
                 answers.tcp.entry(from).and_modify(|known| *known = kind.min(*known)).or_insert(kind);
             }
             Said::Udp { from, .. } => drop(answers.udp.insert(from)),
-            Said::Control { kind, .. } => drop(answers.control.insert(kind)),
+            Said::Icmp { kind, .. } => drop(answers.icmp.insert(kind)),
             _ => {}
         }
     }

@@ -1,8 +1,9 @@
 //! Knocks from power-on to the end, so that no moment of a start goes by unasked.
 //!
-//! Every quarter of a second: at each port that the recipe opens to anybody, and at some others, one after the other through
-//! all of them; now and then a ping, and a router's word that there is IPv6. Who knocks changes, since the guest limits each
-//! source: what one more knock of a real one would do is not changed by these.
+//! Every quarter of a second: at each port that the recipe opens to anybody, at those where servers often listen, and at seven
+//! more, on from those of the round before, as far as the start lasts; now and then a ping, and a router's word that there is
+//! IPv6. Who knocks changes, since the guest limits each source: what one more knock of a real one would do is not changed by
+//! these.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -11,13 +12,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use super::frame::echo;
 use super::hosts::{Host, Hosts};
 use super::link::Link;
 
 /// Between two rounds.
 const ROUND: Duration = Duration::from_millis(250);
 
-/// How many ports are knocked at in a round, beside those that are to be open: a number that no power of two divides.
+/// How many ports are knocked at in a round, beside those that are to be open and the usual ones.
 const OTHERS: u16 = 7;
 
 /// After so many rounds each of these comes again: the peers, who are limited; a ping; a router.
@@ -94,8 +96,7 @@ fn knocks(hosts: &Hosts, (host, guest): (&Host, IpAddr), round: u32) -> Vec<Vec<
         frames.extend(usual.chain(others).map(|to| ends.syn((port, to), 1)));
     }
     if round.is_multiple_of(PING) {
-        let kind = if guest.is_ipv4() { 8 } else { 128 };
-        frames.push(ends.control((kind, 64), [0x67, 1, 0, 1], &[0; 24]));
+        frames.push(ends.icmp((echo(guest.is_ipv6()).0, 64), [0x67, 1, 0, 1], &[0; 24]));
     }
     frames
 }
