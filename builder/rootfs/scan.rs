@@ -55,14 +55,22 @@ pub fn walk(root: &Path) -> Result<BTreeMap<String, Entry>, ScanError> {
     Ok(walk.entries)
 }
 
+/// What dpkg knows of each package (its list of files, its scripts) is below this, as NAME.list or NAME:ARCH.list. It changes
+/// when its package does, and only then, so it goes with that.
+const INFO: &str = "var/lib/dpkg/info/";
+
 /// Which source package brought a path, from dpkg's lists.
-struct Owners(HashMap<String, Arc<str>>);
+struct Owners {
+    paths: HashMap<String, Arc<str>>,
+    /// By the stem of a package's files below [`INFO`].
+    stems: HashMap<String, Arc<str>>,
+}
 
 impl Owners {
     fn read(root: &Path) -> Result<Self, ScanError> {
         let inside = Inside::open(root).map_err(error(""))?;
         let status = inside.text("var/lib/dpkg/status").map_err(error("var/lib/dpkg/status"))?;
-        let mut owners = HashMap::new();
+        let (mut paths, mut stems) = (HashMap::new(), HashMap::new());
         for paragraph in crate::debian::deb822::paragraphs(&status) {
             let wrong =
                 |problem: String| error("var/lib/dpkg/status")(io::Error::new(io::ErrorKind::InvalidData, problem));
@@ -75,17 +83,22 @@ impl Owners {
             let stem = if side_by_side { format!("{name}:{architecture}") } else { name.to_owned() };
             let Ok(list) = inside.text(&format!("var/lib/dpkg/info/{stem}.list")) else { continue };
             for path in list.lines() {
-                owners.entry(merged(path.trim_start_matches('/'))).or_insert_with(|| source.clone());
+                paths.entry(merged(path.trim_start_matches('/'))).or_insert_with(|| source.clone());
             }
+            stems.insert(stem, source);
         }
-        Ok(Self(owners))
+        Ok(Self { paths, stems })
     }
 
     fn origin(&self, path: &str) -> Origin {
+        let stem = path.strip_prefix(INFO).and_then(|name| Some(name.rsplit_once('.')?.0));
+        if let Some(source) = stem.and_then(|stem| self.stems.get(stem)) {
+            return Origin::Package(source.clone());
+        }
         if STATE.iter().any(|state| path.starts_with(state)) {
             return Origin::State;
         }
-        self.0.get(path).map_or(Origin::Generated, |source| Origin::Package(source.clone()))
+        self.paths.get(path).map_or(Origin::Generated, |source| Origin::Package(source.clone()))
     }
 }
 

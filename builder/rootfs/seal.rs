@@ -1,16 +1,18 @@
 //! What makes a root file system the same everywhere, and nobody's in particular.
 //!
 //! One table: what is removed, emptied or put in order, and why. After it every time is at most the epoch of the lock.
-//! Directories all have one constant time: each layer of an image holds the directories that its files are in, and a time
-//! that moved with the lock would change every layer with every patch. Sources: systemd's «Building Images Safely», virt-sysprep(1), debuerreotype's and
-//! mmdebstrap's lists, and what two builds of one lock were seen to differ in.
+//! Directories, and what maintainer scripts made, all have one constant time: one that moved with the lock would change every
+//! layer of an image with every patch, since each holds the directories that its files are in, and 15 MB of Python's bytecode
+//! and of CA certificates would be pulled again although no byte of them is another. Files that people write, and browsers
+//! cache, have the epoch: overlays come later. Sources: systemd's «Building Images Safely», virt-sysprep(1), debuerreotype's
+//! and mmdebstrap's lists, and what two builds of one lock were seen to differ in.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
 use super::Rootfs;
-use super::entry::{Content, Entry, Kind};
+use super::entry::{Content, Entry, Kind, Origin};
 use crate::digest::Digest;
 use crate::epoch::Epoch;
 
@@ -94,14 +96,21 @@ pub fn seal(mut entries: BTreeMap<String, Entry>, epoch: Epoch) -> io::Result<Ro
             SortLines => rewrite(&mut entries, pattern, sorted_lines)?,
         }
     }
-    for entry in entries.values_mut() {
-        entry.mtime = if entry.kind == Kind::Directory { DIRECTORY_TIME } else { epoch.clamp(entry.mtime) };
+    for (path, entry) in &mut entries {
+        let is_made_here = !matches!(entry.origin, Origin::Overlay(_)) && entry.mtime > epoch.0;
+        let is_constant = entry.kind == Kind::Directory || is_made_here || is_dpkgs_own(path);
+        entry.mtime = if is_constant { CONSTANT } else { epoch.clamp(entry.mtime) };
     }
     Ok(Rootfs::new(entries, epoch))
 }
 
 /// 2000-01-01 00:00:00 UTC: representable in every file system and archive format.
-const DIRECTORY_TIME: i64 = 946_684_800;
+const CONSTANT: i64 = 946_684_800;
+
+/// Whether it is what dpkg writes of a package when that is unpacked, some of it now and some with the package's times.
+fn is_dpkgs_own(path: &str) -> bool {
+    path.starts_with("var/lib/dpkg/info/")
+}
 
 /// Each line of the table as (path, why), for people.
 pub fn reasons() -> impl Iterator<Item = (&'static str, &'static str)> {
@@ -158,7 +167,6 @@ fn matches(pattern: &str, path: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rootfs::entry::Origin;
 
     fn file(text: &str, mtime: i64) -> Entry {
         let content = Content::Bytes(Arc::from(text.as_bytes()));
@@ -186,8 +194,24 @@ mod tests {
     fn files_below_a_directory_go_and_the_directory_stays_with_a_time_that_never_moves() {
         let rootfs = sealed(&[("var/log/dpkg.log", "x"), ("var/logs", "y")]);
         assert_eq!(rootfs.entries().keys().collect::<Vec<_>>(), ["var/log", "var/logs"]);
-        assert_eq!(rootfs.entries()["var/log"].mtime, DIRECTORY_TIME);
-        assert_eq!(rootfs.entries()["var/logs"].mtime, 1_000);
+        assert_eq!(rootfs.entries()["var/log"].mtime, CONSTANT);
+    }
+
+    #[test]
+    fn only_what_overlays_bring_has_a_time_that_moves_with_the_lock() {
+        let entry = |mtime, origin| Entry { origin, ..file("x", mtime) };
+        let entries = BTreeMap::from([
+            ("etc/ld.so.cache".to_owned(), entry(2_000, Origin::Generated)),
+            ("etc/copied".to_owned(), entry(400, Origin::Generated)),
+            ("usr/bin/x".to_owned(), entry(500, Origin::Package("x".into()))),
+            ("etc/edited".to_owned(), entry(2_000, Origin::Package("x".into()))),
+            ("var/lib/dpkg/info/x.md5sums".to_owned(), entry(500, Origin::Package("x".into()))),
+            ("var/www/index.html".to_owned(), entry(2_000, Origin::Overlay("api".into()))),
+        ]);
+        let rootfs = seal(entries, Epoch(1_000)).unwrap();
+        let times: Vec<i64> = rootfs.entries().values().map(|entry| entry.mtime).collect();
+        // By path: copied, edited, ld.so.cache, usr/bin/x, dpkg's, the overlay's.
+        assert_eq!(times, [400, CONSTANT, CONSTANT, 500, CONSTANT, 1_000]);
     }
 
     #[test]
