@@ -97,8 +97,12 @@ pub fn seal(mut entries: BTreeMap<String, Entry>, epoch: Epoch) -> io::Result<Ro
         }
     }
     for (path, entry) in &mut entries {
-        let is_made_here = !matches!(entry.origin, Origin::Overlay(_)) && entry.mtime > epoch.0;
-        let is_constant = entry.kind == Kind::Directory || is_made_here || is_dpkgs_own(path);
+        let is_constant = match entry.origin {
+            Origin::Overlay(_) => false,
+            Origin::Package(_) => entry.mtime > epoch.0 || is_dpkgs_own(path),
+            Origin::Generated | Origin::State => true,
+        };
+        let is_constant = is_constant || entry.kind == Kind::Directory;
         entry.mtime = if is_constant { CONSTANT } else { epoch.clamp(entry.mtime) };
     }
     Ok(Rootfs::new(entries, epoch))
@@ -211,7 +215,7 @@ mod tests {
         let rootfs = seal(entries, Epoch(1_000)).unwrap();
         let times: Vec<i64> = rootfs.entries().values().map(|entry| entry.mtime).collect();
         // By path: copied, edited, ld.so.cache, usr/bin/x, dpkg's, the overlay's.
-        assert_eq!(times, [400, CONSTANT, CONSTANT, 500, CONSTANT, 1_000]);
+        assert_eq!(times, [CONSTANT, CONSTANT, CONSTANT, 500, CONSTANT, 1_000]);
     }
 
     #[test]
