@@ -23,6 +23,7 @@ mod schema;
 mod shell;
 mod show;
 mod update;
+mod vendor;
 mod verify;
 
 use std::io::{self, Write};
@@ -83,6 +84,7 @@ enum Verb {
     Lock(lock::Lock),
     Update(update::Update),
     Fetch(fetch::Fetch),
+    Vendor(vendor::Vendor),
     Build(build::Build),
     Audit(audit::Audit),
     Verify(verify::Verify),
@@ -148,6 +150,7 @@ impl Cli {
             Verb::Lock(verb) => verb.run(&project()?, &progress(), out),
             Verb::Update(verb) => verb.run(&project()?, &progress(), out),
             Verb::Fetch(verb) => verb.run(&project()?, &progress(), out),
+            Verb::Vendor(verb) => verb.run(&project()?, &progress(), out),
             Verb::Build(verb) => verb.run(&project()?, &progress(), out),
             Verb::Audit(verb) => verb.run(&folder, &progress(), out),
             Verb::Verify(verb) => verb.run(&project()?, &progress(), out),
@@ -269,7 +272,7 @@ fn is_wrong_use(error: &anyhow::Error) -> bool {
     let of_mirror = error.downcast_ref::<MirrorError>();
     error.is::<Usage>()
         || error.is::<crate::verify::UnknownCheck>()
-        || matches!(of_mirror, Some(MirrorError::NotAnAddress(_) | MirrorError::TooManyMirrors(_)))
+        || matches!(of_mirror, Some(MirrorError::NotAnAddress(_) | MirrorError::TooManyMirrors(_) | MirrorError::Unsafe(_)))
 }
 
 /// Whether the other end of standard output is gone.

@@ -19,14 +19,14 @@ use flate2::read::GzDecoder;
 use super::lock::answers::{Answer, Ask, Keep};
 use super::lock::recipes;
 use super::shell::Ended;
-use super::{fetch, print_json};
+use super::{NoLock, fetch, print_json};
 use crate::debian::changelog;
 use crate::debian::deb::Deb;
 use crate::debian::tracker::Tracker;
 use crate::debian::version::Version;
 use crate::lock::changes::{Change, changes};
 use crate::lock::file::{Lock, Locked};
-use crate::mirror::{Mirror, Options};
+use crate::mirror::{Mirror, MirrorError, Options};
 use crate::progress::Progress;
 use crate::recipe::Recipe;
 use crate::recipe::project::Project;
@@ -45,18 +45,23 @@ pub struct Update {
     /// Which images; default: all, and the toolbox.
     #[arg(value_name = "IMAGE")]
     images: Vec<String>,
-    /// Move only what an archive with security updates (a suite NAME-security) has newer, and what that forces.
+    /// Move only what mends something, and what that forces: packages of which an archive with security updates (a suite
+    /// NAME-security) has newer ones, or whose locked versions have a vulnerability that the tracker knows to be mended.
     #[arg(long)]
     security: bool,
     /// Write nothing and fetch no package: say what would change.
     #[arg(long)]
     check: bool,
+    /// Ask nobody: of the locks as they are, say what the tracker's data that was fetched last knows to be open.
+    #[arg(long, conflicts_with_all = ["security", "check", "mirror"])]
+    offline: bool,
     /// Write the report as Markdown too, for a pull request.
     #[arg(long, value_name = "FILE")]
     markdown: Option<PathBuf>,
-    /// Data of Debian's security tracker, a JSON file: what is still open after the update is read from it.
-    #[arg(long, value_name = "FILE", env = "GOLDSMITH_TRACKER")]
-    tracker: Option<PathBuf>,
+    /// Data of Debian's security tracker, JSON: what is still open after the update is read from it. Default: the tracker's
+    /// own, unless a mirror is named. It is kept for when the tracker is not reached.
+    #[arg(long, value_name = "FILE|URL", env = "GOLDSMITH_TRACKER")]
+    tracker: Option<String>,
     /// Let packages go back to older versions, where the archive has only those.
     #[arg(long)]
     allow_downgrade: bool,
@@ -74,20 +79,22 @@ pub struct Update {
 impl Update {
     pub fn run(self, project: &Project, progress: &Progress, out: &mut dyn Write) -> anyhow::Result<()> {
         let recipes = recipes(project, &self.images)?;
-        let tracker = self.tracker.as_ref().map(|path| {
-            let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-            Tracker::parse(&bytes).with_context(|| format!("{} is no data of the security tracker", path.display()))
-        });
-        let tracker = tracker.transpose()?;
         let store = Store::open_default()?.reporting(progress);
-        let mirror = Mirror::discover(&Options::from_environment(self.mirror.clone()), &store, progress)?;
-        let ask = Ask { project, mirror: &mirror, allow_stale: self.allow_stale, progress };
-        let keep = if self.security { Keep::AllButSecurity } else { Keep::Nothing };
-        let answers = ask.answers(&recipes, keep)?;
+        let options = Options::from_environment(self.mirror.clone());
+        let mirror = Mirror::discover(&options, &store, progress)?;
+        let tracker = self.tracker(&mirror, options.mirror.is_none(), progress)?;
+        let answers = if self.offline {
+            recipes.iter().map(|recipe| as_it_is(project, recipe)).collect::<anyhow::Result<Vec<_>>>()?
+        } else {
+            let vulnerable = vulnerable(project, &recipes, tracker.as_ref())?;
+            let keep = if self.security { Keep::AllButSecurity(&vulnerable) } else { Keep::Nothing };
+            Ask { project, mirror: &mirror, allow_stale: self.allow_stale, progress }.answers(&recipes, keep)?
+        };
         let mut reports = Vec::new();
         for (recipe, answer) in recipes.iter().zip(&answers) {
             let changes = self.changes(answer)?;
             let fixed = match self.check {
+                _ if changes.is_empty() => BTreeMap::new(),
                 true => BTreeMap::new(),
                 false => {
                     let new = changed(&answer.lock, &changes);
@@ -104,7 +111,7 @@ impl Update {
             reports.iter().try_for_each(|report| report.markdown(&mut text))?;
             fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
         }
-        if !self.check {
+        if !self.check && !self.offline {
             for answer in &answers {
                 answer.lock.save(&project.lock(&answer.lock.image))?;
             }
@@ -115,6 +122,34 @@ impl Update {
         }
         let anything = reports.iter().any(|report| !report.packages.is_empty());
         if self.check && anything { Err(Ended(UPDATES).into()) } else { Ok(()) }
+    }
+
+    /// The tracker's data, if there is any: from where it was said to be, else from where it is published (`by_default`), else
+    /// what was fetched last.
+    fn tracker(&self, mirror: &Mirror, by_default: bool, progress: &Progress) -> anyhow::Result<Option<Tracker>> {
+        let Some(source) = self.tracker.as_deref().or(by_default.then_some(TRACKER)) else { return Ok(None) };
+        let bytes = if !source.contains("://") {
+            fs::read(source).with_context(|| format!("cannot read {source}"))?
+        } else {
+            let asked = if self.offline { None } else { Some(mirror.document("the security tracker's data", source)) };
+            match (asked, mirror.kept(source)?) {
+                (Some(Ok(bytes)), _) => bytes,
+                (Some(Err(why @ MirrorError::Unsafe(_))), _) => return Err(why.into()),
+                (why, Some(kept)) => {
+                    let why = why.and_then(Result::err).map_or_else(String::new, |why| format!(" ({why})"));
+                    progress.message(&format!("the security tracker's data is what was fetched last{why}"));
+                    kept
+                }
+                (Some(Err(why)), None) if self.tracker.is_some() => return Err(why.into()),
+                (Some(Err(why)), None) => {
+                    progress.message(&format!("what is still open is not known: {why}"));
+                    return Ok(None);
+                }
+                (None, None) => return Ok(None),
+            }
+        };
+        let tracker = Tracker::parse(&bytes);
+        Ok(Some(tracker.with_context(|| format!("{source} is no data of the security tracker"))?))
     }
 
     /// What changes, none of which goes back unless it may.
@@ -137,6 +172,29 @@ impl Update {
         );
         Ok(changes)
     }
+}
+
+/// Where Debian's security tracker publishes all that it knows.
+const TRACKER: &str = "https://security-tracker.debian.org/tracker/data/json";
+
+/// A lock that nobody asks an archive for.
+fn as_it_is(project: &Project, recipe: &Recipe) -> anyhow::Result<Answer> {
+    let lock = NoLock::or_load(project, &recipe.name)?;
+    Ok(Answer { previous: Some(lock.clone()), lock })
+}
+
+/// The packages of the locks that have a vulnerability which a newer version mends.
+fn vulnerable(project: &Project, recipes: &[Recipe], tracker: Option<&Tracker>) -> anyhow::Result<BTreeSet<String>> {
+    let mut all = BTreeSet::new();
+    for recipe in recipes.iter().filter(|recipe| project.lock(&recipe.name).exists()) {
+        let Some(tracker) = tracker else { break };
+        let lock = Lock::load(&project.lock(&recipe.name))?;
+        let mended: BTreeSet<String> =
+            open(tracker, recipe, &lock).into_iter().filter(|one| one.fixed.is_some()).map(|one| one.source).collect();
+        let packages = lock.packages.into_iter().filter(|package| mended.contains(&package.source));
+        all.extend(packages.map(|package| package.name));
+    }
+    Ok(all)
 }
 
 /// The exit code of `--check` if there are updates.

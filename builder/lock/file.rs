@@ -229,6 +229,12 @@ impl Lock {
         Ok(lock)
     }
 
+    /// When the Release file of the archive `name` was made; none if it names no such archive, or no date.
+    pub fn date(&self, name: &str) -> Option<Epoch> {
+        let archive = self.archives.iter().find(|archive| archive.name == name)?;
+        Some(Epoch(archive.date.parse::<jiff::Timestamp>().ok()?.as_second()))
+    }
+
     /// Reads the lock at `path`.
     ///
     /// # Errors

@@ -22,7 +22,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
-use super::{MirrorError, Patience, Proxies};
+use super::{MirrorError, Patience, Proxies, snapshot};
 use crate::debian::sources::{SourceEntry, parse_deb822_sources, parse_one_line_list};
 
 /// Debian's main archive, as recipes call it.
@@ -57,6 +57,8 @@ pub struct Options {
     pub mirror: Option<String>,
     /// Where apt's sources are: `/etc/apt`.
     pub apt: PathBuf,
+    /// The snapshot archive, for what an archive has replaced since it was locked; none: it is not asked.
+    pub snapshot: Option<String>,
     /// Which proxies to use.
     pub proxies: Proxies,
     /// How long to wait for others.
@@ -66,15 +68,20 @@ pub struct Options {
 }
 
 impl Options {
-    /// As the environment and this machine say; `mirror` (the flag) goes before `GOLDSMITH_MIRROR`.
+    /// As the environment and this machine say; `mirror` (the flag) goes before `GOLDSMITH_MIRROR`. The snapshot archive is
+    /// what `GOLDSMITH_SNAPSHOT` says (nothing: none), else Debian's; but who names a mirror means that, and nothing else.
     #[expect(
         clippy::disallowed_methods,
         reason = "where to ask is the environment's to say; never a byte of an artifact"
     )]
     pub fn from_environment(mirror: Option<String>) -> Self {
         let given = mirror.or_else(|| std::env::var("GOLDSMITH_MIRROR").ok());
+        let mirror = given.filter(|mirror| !mirror.trim().is_empty());
+        let public = mirror.is_none().then(|| snapshot::PUBLIC.to_owned());
+        let snapshot = std::env::var("GOLDSMITH_SNAPSHOT").ok().or(public);
         Self {
-            mirror: given.filter(|mirror| !mirror.trim().is_empty()),
+            mirror,
+            snapshot: snapshot.filter(|snapshot| !snapshot.trim().is_empty()),
             apt: PathBuf::from("/etc/apt"),
             proxies: Proxies::from_environment(),
             patience: Patience::default(),

@@ -4,9 +4,10 @@ use std::io::{Read, Write};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use super::error::Failure;
+use super::error::{Advice, Failure};
 use super::http::Ask;
-use super::{Mirror, MirrorError, Sought};
+use super::{Mirror, MirrorError, Sought, snapshot};
+use crate::epoch::Epoch;
 use crate::progress::{Step, Total, bytes};
 use crate::store::{Blob, Part, StoreError};
 
@@ -22,6 +23,8 @@ pub struct Download {
     pub archive: String,
     /// Below the archive's root: `pool/main/…`.
     pub path: String,
+    /// When the archive had it for certain, if that is known: where to look for it in the snapshot archive.
+    pub at: Option<Epoch>,
     /// The only bytes that are accepted.
     pub blob: Blob,
 }
@@ -107,8 +110,20 @@ impl Mirror {
             return Ok(());
         };
         let mut transfer = Transfer { mirror: self, blob: download.blob, part, step, counted: 0 };
-        let sought = Sought { name: &download.name, uri: &download.archive, paths };
-        self.elsewhere(&sought, |url| transfer.from(url))
+        let name = &download.name;
+        let outcome = self.elsewhere(&Sought { name, uri: &download.archive, paths }, |url| transfer.from(url));
+        let (Some(snapshot), Some(at)) = (&self.snapshot, download.at) else { return outcome };
+        let mut tried = match outcome {
+            Err(MirrorError::Unavailable { tried, advice: Advice::Moved, .. }) => tried,
+            outcome => return outcome,
+        };
+        for base in snapshot::bases(snapshot, &download.archive, at) {
+            match self.elsewhere(&Sought { name, uri: &base, paths }, |url| transfer.from(url)) {
+                Err(MirrorError::Unavailable { tried: also, .. }) => tried.extend(also),
+                outcome => return outcome,
+            }
+        }
+        Err(MirrorError::Unavailable { what: name.clone(), tried, advice: Advice::Moved })
     }
 }
 

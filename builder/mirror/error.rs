@@ -22,6 +22,10 @@ pub enum MirrorError {
     #[error("`{0}` names more than two mirrors: the first is for Debian, the second for its security archive")]
     TooManyMirrors(String),
 
+    /// Somebody on the way could change it, and nobody would notice.
+    #[error("{0} has no signature, so it is only taken by https, or from a file")]
+    Unsafe(String),
+
     /// Nowhere could it be had.
     #[error("cannot fetch {what}: {}{}", Tried(.tried), .advice)]
     Unavailable {
@@ -158,7 +162,7 @@ impl fmt::Display for Advice {
         f.write_str(match self {
             Self::None => "",
             Self::Moved => {
-                "; the archive has moved on: `goldsmith lock` takes what it has now, or name a mirror that still has it with --mirror"
+                "; the archive has moved on: `goldsmith update` takes what it has now; a mirror, or a folder of `goldsmith vendor`, that still has it can be named with --mirror, and a snapshot archive with GOLDSMITH_SNAPSHOT"
             }
             Self::NoSecurity => {
                 "; name the mirror of the security archive too: --mirror 'http://mirror.example/debian http://mirror.example/debian-security'"

@@ -88,7 +88,7 @@ impl Mirror {
         let paths: Vec<String> = by_hash.into_iter().chain([plain.clone()]).collect();
         let name = format!("{path} of {}", place.suite);
         let step = self.progress.step(&format!("fetch {name}"), Total::Bytes(blob.size));
-        let download = Download { name, archive: place.uri.to_owned(), path: plain, blob };
+        let download = Download { name, archive: place.uri.to_owned(), path: plain, at: None, blob };
         self.fetch_one(&download, &paths, &step)?;
         step.done(&bytes(blob.size));
         Ok(())

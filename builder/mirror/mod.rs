@@ -16,10 +16,11 @@
 //! `kill -9`), then elsewhere, and then told, with every URL that was tried. A host that is not reached is not asked
 //! again.
 //!
-//! `--offline` needs no flag in here: a build is not given a [`Mirror`]. The snapshot archive is not asked either: it names
-//! files by their SHA-1, which no lock has.
+//! `--offline` needs no flag in here: a build is not given a [`Mirror`]. What an archive has replaced since it was locked is
+//! looked for in the snapshot archive, last of all.
 
 mod discover;
+mod document;
 mod download;
 mod error;
 mod forward;
@@ -29,6 +30,7 @@ mod proxy;
 mod resolver;
 #[cfg(test)]
 mod server;
+mod snapshot;
 
 pub use discover::Options;
 pub use download::{Download, Fetched};
@@ -41,6 +43,7 @@ use std::collections::BTreeSet;
 use std::io::Read;
 use std::sync::{Mutex, PoisonError};
 
+use crate::digest::Digest;
 use crate::progress::Progress;
 use crate::store::Store;
 use discover::Bases;
@@ -56,6 +59,7 @@ pub struct Mirror {
     http: Http,
     patience: Patience,
     threads: usize,
+    snapshot: Option<String>,
     store: Store,
     progress: Progress,
     /// Hosts (by base) that could not be reached: asked again only if there is no other.
@@ -92,6 +96,7 @@ impl Mirror {
             http: Http::new(options.proxies.clone(), options.patience, options.threads),
             patience: options.patience,
             threads: options.threads,
+            snapshot: options.snapshot.as_ref().map(|url| url.trim_end_matches('/').to_owned()),
             store: store.clone(),
             progress: progress.clone(),
             unreachable: Mutex::default(),
@@ -104,7 +109,7 @@ impl Mirror {
         self.bases.of(uri)
     }
 
-    /// The suite's signed Release file, as it is there now; neither verified nor kept.
+    /// The suite's signed Release file, as it is there now; neither verified nor kept (see [`Mirror::keep`]).
     ///
     /// # Errors
     /// [`MirrorError::Unavailable`] if no mirror gives it.
@@ -127,6 +132,14 @@ impl Mirror {
             })
         })?;
         Ok(bytes)
+    }
+
+    /// Keeps a Release file that was verified, for those who want to see later what a lock was resolved from.
+    ///
+    /// # Errors
+    /// The store can't keep it.
+    pub fn keep(&self, inrelease: &[u8]) -> Result<Digest, MirrorError> {
+        Ok(self.store.put(inrelease)?.digest)
     }
 
     /// Tries `attempt` with each path of `sought` below each base of its archive, until one succeeds.

@@ -5,7 +5,7 @@
 //! locks that are there ─▶ what of them is kept (Keep) ────┴▶ resolve ─▶ prove ─▶ Answer
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::collections::btree_map::Entry;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -39,11 +39,11 @@ pub(in super::super) struct Ask<'a> {
 
 /// What stays of a lock that is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in super::super) enum Keep {
+pub(in super::super) enum Keep<'a> {
     /// All that still satisfies.
     Satisfying,
-    /// The same, but for packages of which an archive with security updates has newer ones.
-    AllButSecurity,
+    /// The same, but for packages of which an archive with security updates has newer ones, and for these.
+    AllButSecurity(&'a BTreeSet<String>),
     /// Nothing.
     Nothing,
 }
@@ -58,7 +58,7 @@ pub(in super::super) struct Answer {
 
 impl Ask<'_> {
     /// To each recipe. One look at each suite: all are answered from the same state of the archive.
-    pub(in super::super) fn answers(&self, recipes: &[Recipe], keep: Keep) -> anyhow::Result<Vec<Answer>> {
+    pub(in super::super) fn answers(&self, recipes: &[Recipe], keep: Keep<'_>) -> anyhow::Result<Vec<Answer>> {
         let mut seen: BTreeMap<Asked, Offer> = BTreeMap::new();
         for asked in recipes.iter().flat_map(|recipe| recipe.archives.iter().map(|one| Asked::of(recipe, one))) {
             if let Entry::Vacant(vacant) = seen.entry(asked) {
@@ -123,21 +123,22 @@ impl Ask<'_> {
             packages.extend(parse_packages(&index.text).map_err(wrong)?);
             indices.push(IndexFile { path: index.path.clone(), sha256: index.blob.digest, size: index.blob.size });
         }
-        Ok(Offer { inrelease: crate::digest::Digest::of(&inrelease), release, packages, indices })
+        Ok(Offer { inrelease: self.mirror.keep(&inrelease)?, release, packages, indices })
     }
 }
 
 /// What of `lock` stays.
-fn kept(lock: &file::Lock, offers: &[(&recipe::Archive, &Offer)], keep: Keep) -> BTreeMap<String, Version> {
-    let mut kept = match keep {
+fn kept(lock: &file::Lock, offers: &[(&recipe::Archive, &Offer)], keep: Keep<'_>) -> BTreeMap<String, Version> {
+    let (mut kept, vulnerable) = match keep {
         Keep::Nothing => return BTreeMap::new(),
         Keep::Satisfying => return lock.keep(),
-        Keep::AllButSecurity => lock.keep(),
+        Keep::AllButSecurity(vulnerable) => (lock.keep(), vulnerable),
     };
     // Debian's archives with security updates are suites of that name (trixie-security).
-    for (_, offer) in offers.iter().filter(|(archive, _)| archive.suite.ends_with("-security")) {
+    for (archive, offer) in offers {
         for package in &offer.packages {
-            if kept.get(&package.name).is_some_and(|locked| package.version > *locked) {
+            let mends = archive.suite.ends_with("-security") || vulnerable.contains(&package.name);
+            if mends && kept.get(&package.name).is_some_and(|locked| package.version > *locked) {
                 kept.remove(&package.name);
             }
         }
@@ -153,14 +154,14 @@ fn not_older(
 ) -> anyhow::Result<()> {
     let mut known = previous.into_iter().flat_map(|lock| &lock.archives);
     let Some(known) = known.find(|known| known.name == archive.name) else { return Ok(()) };
-    let date = known.date.parse::<jiff::Timestamp>().map_err(|_| {
+    let date = previous.and_then(|lock| lock.date(&known.name)).ok_or_else(|| {
         let (image, name, date) = (&recipe.name, &known.name, &known.date);
         anyhow::anyhow!(
             "images/{image}.lock is damaged: `{date}`, the date of the archive `{name}`, is not one\n\
              help: restore the lock from version control"
         )
     })?;
-    let old = offer.release.check_not_older_than(Epoch(date.as_second()));
+    let old = offer.release.check_not_older_than(date);
     old.map_err(|error| anyhow::anyhow!("InRelease of {}: {error}", archive.suite))
 }
 

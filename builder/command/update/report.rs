@@ -43,6 +43,22 @@ pub(in super::super) fn schema() -> schemars::Schema {
     schemars::schema_for!(Vec<Report>)
 }
 
+/// Packages of one source that change in the same way, and are shown together.
+struct Group<'a> {
+    first: &'a Change,
+    packages: Vec<&'a str>,
+}
+
+impl Group<'_> {
+    /// `glibc: libc-bin, libc6`; the package alone, if it is one.
+    fn names(&self) -> String {
+        match self.packages[..] {
+            [only] => only.to_owned(),
+            _ => format!("{}: {}", self.first.source, self.packages.join(", ")),
+        }
+    }
+}
+
 /// `1.0 → 1.1`, `new, 1.0`, `gone, 1.0`.
 fn versions(change: &Change) -> String {
     match (&change.from, &change.to) {
@@ -54,10 +70,21 @@ fn versions(change: &Change) -> String {
 }
 
 impl Report {
+    /// The changes, those of one source together.
+    fn groups(&self) -> Vec<Group<'_>> {
+        let mut groups: BTreeMap<_, Group<'_>> = BTreeMap::new();
+        for change in &self.packages {
+            let key = (&change.source, versions(change), &change.archive);
+            let group = groups.entry(key).or_insert_with(|| Group { first: change, packages: Vec::new() });
+            group.packages.push(&change.package);
+        }
+        groups.into_values().collect()
+    }
+
     /// What the new version of a package mends: the names, `none named`, or `unknown`.
     fn mends(&self, change: &Change) -> String {
         match self.fixed.get(&change.source) {
-            Some(Some(names)) if names.is_empty() => "none named".to_owned(),
+            Some(Some(names)) if names.is_empty() => "its changelog names no CVE".to_owned(),
             Some(Some(names)) => names.iter().cloned().collect::<Vec<_>>().join(", "),
             _ if change.from.is_none() || change.to.is_none() => String::new(),
             _ => "unknown".to_owned(),
@@ -67,7 +94,7 @@ impl Report {
     /// What is said of what is still open.
     fn open_line(&self) -> String {
         match &self.open {
-            None => "unknown: no data of a security tracker was given (--tracker)".to_owned(),
+            None => "unknown: there is no data of a security tracker (--tracker)".to_owned(),
             Some(open) if open.is_empty() => "none".to_owned(),
             Some(open) => {
                 let mut by_urgency: BTreeMap<&str, usize> = BTreeMap::new();
@@ -86,10 +113,12 @@ impl Report {
         } else {
             writeln!(out, "{}: {} packages, {} to fetch", self.image, self.packages.len(), bytes(self.bytes))?;
         }
-        for change in &self.packages {
-            let (archive, mends) = (change.archive.as_deref().unwrap_or("-"), self.mends(change));
-            let mends = if mends.is_empty() { mends } else { format!("; mends {mends}") };
-            writeln!(out, "  {}  {}  ({archive}{mends})", change.package, versions(change))?;
+        for group in self.groups() {
+            let (archive, mends) = (group.first.archive.as_deref().unwrap_or("-"), self.mends(group.first));
+            writeln!(out, "  {}  {}  ({archive})", group.names(), versions(group.first))?;
+            if !mends.is_empty() {
+                writeln!(out, "    mends: {mends}")?;
+            }
         }
         writeln!(out, "  still open: {}", self.open_line())
     }
@@ -101,13 +130,13 @@ impl Report {
             writeln!(out, "Nothing to update.")?;
         } else {
             writeln!(out, "{} packages, {} to fetch.\n", self.packages.len(), bytes(self.bytes))?;
-            writeln!(out, "| package | version | from | mends | asked for by |\n|---|---|---|---|---|")?;
+            writeln!(out, "| packages | version | from | mends | asked for by |\n|---|---|---|---|---|")?;
         }
-        for change in &self.packages {
-            let archive = change.archive.as_deref().unwrap_or("");
-            let because = change.because.first().map_or("", String::as_str);
-            let (package, versions, mends) = (&change.package, versions(change), self.mends(change));
-            writeln!(out, "| {package} | {versions} | {archive} | {mends} | {because} |")?;
+        for group in self.groups() {
+            let archive = group.first.archive.as_deref().unwrap_or("");
+            let because = group.first.because.first().map_or("", String::as_str);
+            let (names, versions, mends) = (group.names(), versions(group.first), self.mends(group.first));
+            writeln!(out, "| {names} | {versions} | {archive} | {mends} | {because} |")?;
         }
         writeln!(out, "\nStill open: {}.\n", self.open_line())?;
         for one in self.open.iter().flatten() {

@@ -31,6 +31,7 @@ impl Project {
         };
         let options = Options {
             mirror: Some(mirror.to_owned()),
+            snapshot: None,
             apt: root.path().to_owned(),
             proxies: Proxies::default(),
             patience,
@@ -61,7 +62,7 @@ impl Project {
 fn download(path: &str, file: &[u8]) -> Download {
     let name = path.rsplit('/').next().unwrap().trim_end_matches("_all.deb").replace('_', " ");
     let blob = Blob { digest: Digest::of(file), size: file.len() as u64 };
-    Download { name, archive: "debian".to_owned(), path: path.to_owned(), blob }
+    Download { name, archive: "debian".to_owned(), path: path.to_owned(), at: None, blob }
 }
 
 /// Bytes that are nowhere the same.
@@ -293,10 +294,37 @@ fn a_package_that_is_gone_says_what_to_do() {
     let error = Project::new(&server.base()).fetch(b"good").unwrap_err().to_string();
     let url = format!("{}/pool/main/f/file_1.0_all.deb", server.base());
     let wanted = format!(
-        "cannot fetch file 1.0: {url} is not there (HTTP status 404); the archive has moved on: `goldsmith lock` "
+        "cannot fetch file 1.0: {url} is not there (HTTP status 404); the archive has moved on: `goldsmith update` "
     );
     assert!(error.starts_with(&wanted), "{error}");
     assert_eq!(server.asked().len(), 1);
+}
+
+#[test]
+fn what_the_archive_has_replaced_comes_from_the_snapshot_archive_and_is_verified_all_the_same() {
+    let at = Some(Epoch(1_789_199_741)); // 2026-09-12T07:55:41Z
+    let download = Download { at, ..download("pool/main/f/file_1.0_all.deb", b"good") };
+    let server = |old: &'static [u8]| {
+        Server::start(move |asked| match asked.target.as_str() {
+            "/archive/debian/20260912T135541Z/pool/main/f/file_1.0_all.deb" => Reply::whole(old),
+            _ => Reply::status(404),
+        })
+    };
+    let fetched = |server: &Server, is_there: bool| {
+        let mut project = Project::new(&server.base());
+        let root = server.base().trim_end_matches("/debian").to_owned();
+        project.options.snapshot = is_there.then_some(root);
+        project.mirror().fetch(std::slice::from_ref(&download)).map(|_| project.has(b"good"))
+    };
+    let there = server(b"good");
+    assert!(fetched(&there, true).unwrap());
+    let asked: Vec<String> = there.asked().into_iter().map(|asked| asked.target).collect();
+    assert_eq!(asked[0], "/debian/pool/main/f/file_1.0_all.deb");
+    assert_eq!(asked[1], "/archive/debian/20260913T075541Z/pool/main/f/file_1.0_all.deb");
+    assert!(fetched(&there, false).unwrap_err().to_string().contains("the archive has moved on"));
+    let error = fetched(&server(b"evil"), true).unwrap_err().to_string();
+    assert!(error.contains("20260912T135541Z/pool/main/f/file_1.0_all.deb has other bytes there"), "{error}");
+    assert!(error.contains("`goldsmith update` takes what it has now"), "{error}");
 }
 
 #[test]
