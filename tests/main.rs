@@ -17,6 +17,7 @@
 mod harness;
 
 mod check;
+mod ci;
 mod schema;
 
 mod lock;
@@ -25,6 +26,7 @@ mod trust;
 
 mod diff;
 mod update;
+mod vendor;
 
 mod fetch;
 mod interruption;

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::harness::archive::{Archive, greetings};
 use crate::harness::project::recipe;
-use crate::harness::{Deb, Key, Mirror, Project};
+use crate::harness::{Deb, Fault, Key, Mirror, Project};
 
 /// After [`greetings`]: a Release file may not be older than the lock has seen.
 const LATER: &str = "Fri, 02 Jan 2026 00:00:00 UTC";
@@ -124,4 +124,27 @@ fn what_is_still_open_is_read_from_the_trackers_data() {
     assert_eq!((open.len(), &open[0]["name"], &open[0]["urgency"]), (1, &"CVE-2026-5678".into(), &"low".into()));
     project.run(&["update", "--tracker", "bad.json"]).fails_with(&["bad.json is no data of the security tracker"]);
     project.run(&["update", "--tracker", "none.json"]).fails_with(&["cannot read none.json"]);
+}
+
+const TRACKER: &str = r#"{ "greeting-casual": { "CVE-2026-1": { "releases": { "trixie": {
+    "status": "resolved", "fixed_version": "1.1", "urgency": "medium" } } } } }"#;
+
+#[test]
+fn the_trackers_data_is_fetched_once_and_kept_for_when_it_is_not_reached() {
+    let (project, _mirror, _) = patch_day();
+    let tracker = Mirror::serve(BTreeMap::from([("json".to_owned(), TRACKER.as_bytes().to_vec())]));
+    let url = format!("{}/json", tracker.url());
+    let open = |arguments: &[&str]| {
+        let report = report(&project, &[&["--tracker", &url], arguments].concat());
+        report["open"].as_array().map(Vec::len)
+    };
+    assert_eq!(report(&project, &["--offline", "--tracker", &url])["open"], Value::Null, "nothing was fetched yet");
+    assert_eq!(open(&["--security"]), Some(0), "it mends what the tracker knows to be mended, in any archive");
+    assert!(project.read("images/hello.lock").contains("version = \"1.1\""));
+    tracker.fault("json", Fault::Unavailable, usize::MAX);
+    assert_eq!(open(&[]), Some(0));
+    assert_eq!(open(&["--offline"]), Some(0));
+    let elsewhere = format!("{}/other", tracker.url());
+    project.run(&["update", "--tracker", &elsewhere]).fails_with(&["cannot fetch the security tracker's data"]);
+    project.run(&["update", "--tracker", "http://tracker.example/json"]).code(2);
 }

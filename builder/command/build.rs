@@ -5,9 +5,11 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use serde::Serialize;
 
 use super::{NoLock, images, load_recipe, print_json};
 use crate::build;
+use crate::digest::Digest;
 use crate::mirror::{Mirror, Options};
 use crate::overlay::Overlay;
 use crate::plan::Plan;
@@ -23,7 +25,8 @@ use crate::store::Store;
 /// The same lock, overlays and version of Goldsmith give the same bytes, whoever builds, where and when. The first build
 /// writes the digests of what it gives into the lock; a later one that gives anything else fails, and lists what differs.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  goldsmith build api --offline   # images/api/, without a network")]
+#[command(after_help = "Example:\n  goldsmith build api --offline   # images/api/, without a network\n  \
+                        goldsmith build --plan          # for a matrix of CI jobs")]
 pub struct Build {
     /// Which images; default: all.
     #[arg(value_name = "IMAGE")]
@@ -52,6 +55,9 @@ pub struct Build {
     /// Print what was built as JSON.
     #[arg(long)]
     json: bool,
+    /// Build nothing: print the images that would be built as one line of JSON, a matrix for a CI system, one job each.
+    #[arg(long, conflicts_with_all = ["offline", "locked", "keep", "json"])]
+    plan: bool,
 }
 
 /// `gzip` or `zstd`.
@@ -70,6 +76,11 @@ impl Build {
             plans.push(self.plan(project, &image)?);
         }
         let root = self.output.clone().unwrap_or_else(|| project.root().join("images"));
+        if self.plan {
+            let include: Vec<Job> = plans.iter().map(|plan| Job::of(plan, &root)).collect();
+            serde_json::to_writer(&mut *out, &BTreeMap::from([("include", include)])).map_err(std::io::Error::from)?;
+            return Ok(writeln!(out)?);
+        }
         let missing = plans.iter().any(|plan| build::Built::still_there(plan, &root.join(&plan.recipe.name)).is_none());
         // Before any thread is started, and only if there is something to build: user namespaces may be forbidden here.
         let namespace = if missing { Some(Namespace::enter()?) } else { None };
@@ -147,6 +158,38 @@ impl Build {
             lock.save(&project.lock(&plan.recipe.name))?;
         }
         Ok(())
+    }
+}
+
+/// One job of a matrix, as GitHub's `include` and others take it.
+#[derive(Debug, Serialize)]
+struct Job {
+    /// The name of the image.
+    image: String,
+    /// Where its lock is, in the project.
+    lock: String,
+    /// What decides all its bytes: the same, and there is nothing to do.
+    plan: Digest,
+    /// Whether it has disks, and so can be verified.
+    disk: bool,
+    /// What is to be fetched for it, in bytes, where nothing is there.
+    bytes: u64,
+    /// Whether it is built here already.
+    built: bool,
+}
+
+impl Job {
+    fn of(plan: &Plan, root: &Path) -> Self {
+        let image = plan.recipe.name.clone();
+        let tools = plan.toolbox.iter().flat_map(|toolbox| &toolbox.packages).map(|(_, blob)| blob.size);
+        Self {
+            lock: format!("images/{image}.lock"),
+            plan: plan.digest(),
+            disk: plan.toolbox.is_some(),
+            bytes: plan.lock.packages.iter().map(|package| package.size).chain(tools).sum(),
+            built: build::Built::still_there(plan, &root.join(&image)).is_some(),
+            image,
+        }
     }
 }
 

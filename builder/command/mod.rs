@@ -16,6 +16,7 @@ mod export;
 mod fetch;
 mod fleet;
 mod import;
+mod init;
 mod list;
 mod lock;
 mod man;
@@ -80,6 +81,7 @@ enum Color {
 /// What to do, in the order in which it is done.
 #[derive(Debug, Subcommand)]
 enum Verb {
+    Init(init::Init),
     Check(check::Check),
     Lock(lock::Lock),
     Update(update::Update),
@@ -146,6 +148,7 @@ impl Cli {
         let project = || Project::find(&folder);
         let progress = || Progress::to_stderr(verbosity);
         match self.verb {
+            Verb::Init(verb) => verb.run(&project()?, out),
             Verb::Check(verb) => verb.run(&project()?, out),
             Verb::Lock(verb) => verb.run(&project()?, &progress(), out),
             Verb::Update(verb) => verb.run(&project()?, &progress(), out),

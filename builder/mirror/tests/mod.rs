@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::server::{Reply, Server};
 use super::*;
 use crate::digest::Digest;
+use crate::epoch::Epoch;
 use crate::store::Blob;
 
 /// A store, and a mirror that fills it.
