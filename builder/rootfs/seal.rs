@@ -4,7 +4,7 @@
 //! Directories, and what maintainer scripts made, all have one constant time: one that moved with the lock would change every
 //! layer of an image with every patch, since each holds the directories that its files are in, and 15 MB of Python's bytecode
 //! and of CA certificates would be pulled again although no byte of them is another. Files that people write, and browsers
-//! cache, have the epoch: overlays come later. Sources: systemd's «Building Images Safely», virt-sysprep(1), debuerreotype's
+//! cache, have the epoch, and dpkg's state too, which is another one each time. Sources: systemd's «Building Images Safely», virt-sysprep(1), debuerreotype's
 //! and mmdebstrap's lists, and what two builds of one lock were seen to differ in.
 
 use std::collections::BTreeMap;
@@ -98,9 +98,9 @@ pub fn seal(mut entries: BTreeMap<String, Entry>, epoch: Epoch) -> io::Result<Ro
     }
     for (path, entry) in &mut entries {
         let is_constant = match entry.origin {
-            Origin::Overlay(_) => false,
+            Origin::Overlay(_) | Origin::State => false,
             Origin::Package(_) => entry.mtime > epoch.0 || is_dpkgs_own(path),
-            Origin::Generated | Origin::State => true,
+            Origin::Generated => true,
         };
         let is_constant = is_constant || entry.kind == Kind::Directory;
         entry.mtime = if is_constant { CONSTANT } else { epoch.clamp(entry.mtime) };
@@ -210,12 +210,13 @@ mod tests {
             ("usr/bin/x".to_owned(), entry(500, Origin::Package("x".into()))),
             ("etc/edited".to_owned(), entry(2_000, Origin::Package("x".into()))),
             ("var/lib/dpkg/info/x.md5sums".to_owned(), entry(500, Origin::Package("x".into()))),
+            ("var/lib/dpkg/status".to_owned(), entry(2_000, Origin::State)),
             ("var/www/index.html".to_owned(), entry(2_000, Origin::Overlay("api".into()))),
         ]);
         let rootfs = seal(entries, Epoch(1_000)).unwrap();
         let times: Vec<i64> = rootfs.entries().values().map(|entry| entry.mtime).collect();
-        // By path: copied, edited, ld.so.cache, usr/bin/x, dpkg's, the overlay's.
-        assert_eq!(times, [CONSTANT, CONSTANT, CONSTANT, 500, CONSTANT, 1_000]);
+        // By path: copied, edited, ld.so.cache, usr/bin/x, dpkg's of x, dpkg's own, the overlay's.
+        assert_eq!(times, [CONSTANT, CONSTANT, CONSTANT, 500, CONSTANT, 1_000, 1_000]);
     }
 
     #[test]
