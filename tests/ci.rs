@@ -82,7 +82,10 @@ fn a_plan_is_one_line_with_a_job_for_each_image() {
     let plan: Value = serde_json::from_str(&run.stdout).expect("JSON");
     let job = &plan["include"][0];
     assert_eq!(plan["include"].as_array().map(Vec::len), Some(1));
-    assert_eq!((&job["image"], &job["lock"], &job["disk"]), (&"hello".into(), &"images/hello.lock".into(), &false.into()));
+    assert_eq!(
+        (&job["image"], &job["lock"], &job["disk"]),
+        (&"hello".into(), &"images/hello.lock".into(), &false.into())
+    );
     assert!(job["plan"].as_str().is_some_and(|plan| plan.starts_with("sha256:")) && job["built"] == false);
     assert!(job["bytes"].as_u64().is_some_and(|bytes| bytes > 0));
     assert_eq!(mirror.connections(), connections, "a plan is made of what is there");

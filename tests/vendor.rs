@@ -66,6 +66,7 @@ fn what_is_there_is_not_touched_and_nothing_half_written_is_left() {
     let (project, mirror) = locked();
     mirror.fault("pool/main/h/hello/hello_2.12-1_amd64.deb", crate::harness::Fault::NotFound, usize::MAX);
     project.run(&["vendor", "gone"]).fails_with(&["hello 2.12-1", "the archive has moved on"]);
-    let left: Vec<_> = fs::read_dir(project.path("")).expect("the project").flatten().map(|one| one.file_name()).collect();
+    let left: Vec<_> =
+        fs::read_dir(project.path("")).expect("the project").flatten().map(|one| one.file_name()).collect();
     assert!(!left.iter().any(|name| name == "gone" || name.to_string_lossy().starts_with(".vendor")), "{left:?}");
 }

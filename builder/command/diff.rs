@@ -1,19 +1,21 @@
 //! `goldsmith diff`
 //!
 //! ```text
-//! A, B: a lock, an image that was built here, or an OCI layout or archive from anywhere
+//! A, B: a lock, an image that was built here, an OCI layout or archive from anywhere, a report of `verify`
 //!   two locks    ─▶ packages
-//!   two images   ─▶ packages (dpkg's own list) ▸ files, with the lines of those that are text ▸ layers to pull
+//!   two images   ─▶ packages (dpkg's own list) ▸ files, with the lines of those that are text ▸ settings in force ▸ layers to pull
+//!   two reports  ─▶ who reaches what
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::fs;
 use std::io::{Read, Write};
 use std::path::Path;
 
 use anyhow::Context;
 use clap::Args;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use similar::TextDiff;
 
 use super::shell::Ended;
@@ -28,13 +30,17 @@ use crate::recipe::project::Project;
 use crate::rootfs::Rootfs;
 use crate::rootfs::diff::{Change, diff};
 use crate::rootfs::listing::{Listing, shown};
+use crate::rootfs::materialise::materialise;
+use crate::sandbox::{Namespace, Sandbox};
 use crate::store::Store;
+use crate::verify::configured::configured;
 
 /// Show what changes from one lock or image to another.
 ///
-/// A and B are locks (`old.lock`), images that were built here (`api`), or OCI layouts and archives of them (by their path).
-/// Of locks, the packages; of images, the packages, the files, the lines of files that are text, and what a host that has A
-/// pulls to have B.
+/// A and B are locks (`old.lock`), images that were built here (`api`), OCI layouts and archives of them (by their path), or
+/// reports of `verify --json` (`old.json`). Of locks, the packages; of images, the packages, the files, the lines of files that
+/// are text, the settings in force as the image's own programs print them in a sandbox, and what a host that has A pulls to have
+/// B; of reports, who reaches what.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Example:\n  git show HEAD~:images/api.lock > old.lock; goldsmith diff old.lock images/api.lock\n  \
@@ -50,6 +56,9 @@ pub struct Diff {
     /// Without the lines of files.
     #[arg(long)]
     names: bool,
+    /// Run no program of the images: without the settings in force.
+    #[arg(long)]
+    no_run: bool,
     /// End with the exit code 3 if they differ.
     #[arg(long)]
     exit_code: bool,
@@ -71,6 +80,10 @@ struct Report {
     packages: BTreeMap<String, (Option<String>, Option<String>)>,
     /// Of files: what differs, a sentence each.
     files: Vec<File>,
+    /// Of what is in force, by the name of what has it: a unified diff.
+    settings: BTreeMap<String, String>,
+    /// Of reports, by image, host and address: what is reached, before and now.
+    exposure: BTreeMap<String, (Option<String>, Option<String>)>,
     /// Layers of B, how many of them A does not have, and the bytes of those and of all.
     pull: Option<Pull>,
 }
@@ -96,6 +109,8 @@ struct Pull {
 enum Side {
     Lock(Box<Lock>),
     Image(Box<Image>),
+    /// What is reached, by image, host and address.
+    Exposure(BTreeMap<String, String>),
 }
 
 struct Image {
@@ -105,13 +120,24 @@ struct Image {
 
 impl Diff {
     pub fn run(self, project: &Project, progress: &Progress, out: &mut dyn Write) -> anyhow::Result<()> {
+        // Before any thread is started, and only if there are programs to run: user namespaces may be forbidden here.
+        let runs = !self.no_run && [&self.a, &self.b].iter().all(|named| is_image(named));
+        let namespace = if runs { Some(Namespace::enter()?) } else { None };
         let report = match (side(project, &self.a, progress)?, side(project, &self.b, progress)?) {
             (Side::Lock(a), Side::Lock(b)) => Report { packages: locked(&a, &b), ..Report::default() },
-            (Side::Image(a), Side::Image(b)) => built(&a, &b, self.names)?,
+            (Side::Exposure(a), Side::Exposure(b)) => Report { exposure: moved(&a, &b), ..Report::default() },
+            (Side::Image(a), Side::Image(b)) => {
+                let mut report = built(&a, &b, self.names)?;
+                if let Some(namespace) = namespace {
+                    let store = Store::open_default()?.reporting(progress);
+                    let (a, b) = (settings(namespace, &a, &store)?, settings(namespace, &b, &store)?);
+                    report.settings = changed_settings(&a, &b);
+                }
+                report
+            }
             _ => {
-                let message =
-                    format!("{} and {} cannot be compared: one is a lock, the other an image", self.a, self.b);
-                let help = "give two locks, or two images".to_owned();
+                let message = format!("{} and {} cannot be compared: they are not of one kind", self.a, self.b);
+                let help = "give two locks, two images, or two reports".to_owned();
                 return Err(Usage { message, help: Some(help) }.into());
             }
         };
@@ -119,18 +145,29 @@ impl Diff {
             true => print_json(out, &report)?,
             false => write!(out, "{}", text(&report))?,
         }
-        let same = report.packages.is_empty() && report.files.is_empty();
+        let same = report.packages.is_empty() && report.files.is_empty() && report.settings.is_empty();
+        let same = same && report.exposure.is_empty();
         if self.exit_code && !same { Err(Ended(DIFFER).into()) } else { Ok(()) }
     }
+}
+
+/// Whether a person named an image.
+fn is_image(named: &str) -> bool {
+    !named.ends_with(".lock") && !named.ends_with(".json")
 }
 
 /// What a person named.
 fn side(project: &Project, named: &str, progress: &Progress) -> anyhow::Result<Side> {
     let path = Path::new(named);
-    if path.extension().is_some_and(|end| end == "lock") {
+    if named.ends_with(".lock") {
         return Ok(Side::Lock(Box::new(Lock::load(path)?)));
     }
     let cannot = || format!("cannot read {named}");
+    if named.ends_with(".json") {
+        let reports: Vec<Exposed> = serde_json::from_slice(&fs::read(path).with_context(cannot)?)
+            .with_context(|| format!("{named} is no report of `goldsmith verify --json`"))?;
+        return Ok(Side::Exposure(reports.iter().flat_map(Exposed::lines).collect()));
+    }
     let scratch;
     let layout = if named.ends_with(".tar") {
         scratch = Store::open_default()?.reporting(progress).scratch()?;
@@ -157,15 +194,74 @@ fn locked(a: &Lock, b: &Lock) -> BTreeMap<String, (Option<String>, Option<String
     changes(a, b).into_iter().map(|change| (change.package, (text(change.from), text(change.to)))).collect()
 }
 
-fn built(a: &Image, b: &Image, names: bool) -> anyhow::Result<Report> {
-    let (before, now) = (installed(&a.rootfs)?, installed(&b.rootfs)?);
-    let mut packages = BTreeMap::new();
-    for name in before.keys().chain(now.keys()) {
-        let (from, to) = (before.get(name).cloned(), now.get(name).cloned());
+/// A report of `goldsmith verify`, as far as it says who reaches what.
+#[derive(Debug, Deserialize)]
+struct Exposed {
+    image: String,
+    exposure: Vec<Reached>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Reached {
+    host: String,
+    at: String,
+    tcp: Vec<u16>,
+    udp: Vec<u16>,
+    ping: bool,
+}
+
+impl Exposed {
+    /// `db, peer api, ipv4` and what that reaches.
+    fn lines(&self) -> impl Iterator<Item = (String, String)> + '_ {
+        self.exposure.iter().map(|one| {
+            let ports = |ports: &[u16]| ports.iter().map(|port| format!(" {port}")).collect::<String>();
+            let ping = if one.ping { "ping" } else { "no ping" };
+            let reached = format!("tcp{}; udp{}; {ping}", ports(&one.tcp), ports(&one.udp));
+            (format!("{}, {}, {}", self.image, one.host, one.at), reached)
+        })
+    }
+}
+
+/// What is not the same in both, by name.
+fn moved(
+    a: &BTreeMap<String, String>,
+    b: &BTreeMap<String, String>,
+) -> BTreeMap<String, (Option<String>, Option<String>)> {
+    let names: BTreeSet<&String> = a.keys().chain(b.keys()).collect();
+    let pairs = names.into_iter().map(|name| (name.clone(), (a.get(name).cloned(), b.get(name).cloned())));
+    pairs.filter(|(_, (from, to))| from != to).collect()
+}
+
+/// The settings in force in an image, in a copy of it that is thrown away.
+fn settings(namespace: Namespace, image: &Image, store: &Store) -> anyhow::Result<BTreeMap<&'static str, String>> {
+    let scratch = store.scratch()?;
+    let root = scratch.path().join("root");
+    fs::create_dir(&root).with_context(|| format!("cannot make {}", root.display()))?;
+    materialise(&image.rootfs, &BTreeMap::new(), &root)?;
+    Ok(configured(&image.rootfs, &Sandbox::new(namespace, &root))?)
+}
+
+/// What is otherwise, as unified diffs without context: settings stand by themselves.
+fn changed_settings(
+    a: &BTreeMap<&'static str, String>,
+    b: &BTreeMap<&'static str, String>,
+) -> BTreeMap<String, String> {
+    let names: BTreeSet<&&str> = a.keys().chain(b.keys()).collect();
+    let nothing = String::new();
+    let mut changed = BTreeMap::new();
+    for name in names {
+        let (from, to) = (a.get(*name).unwrap_or(&nothing), b.get(*name).unwrap_or(&nothing));
         if from != to {
-            packages.insert(name.clone(), (from, to));
+            let lines = TextDiff::from_lines(from, to).unified_diff().context_radius(0).to_string();
+            changed.insert((*name).to_string(), lines);
         }
     }
+    changed
+}
+
+fn built(a: &Image, b: &Image, names: bool) -> anyhow::Result<Report> {
+    let (before, now) = (installed(&a.rootfs)?, installed(&b.rootfs)?);
+    let packages = moved(&before, &now);
     let mut files = Vec::new();
     for difference in diff(&Listing::of(&a.rootfs), &Listing::of(&b.rootfs)) {
         // The moment of the build is in every path, and says nothing.
@@ -181,7 +277,7 @@ fn built(a: &Image, b: &Image, names: bool) -> anyhow::Result<Report> {
     let new = b.layers.iter().filter(|(digest, _)| !a.layers.contains_key(digest));
     let (new, missing) = new.fold((0, 0), |(count, sum), (_, size)| (count + 1, sum + size));
     let pull = Pull { layers: b.layers.len(), new, bytes: missing, of: b.layers.values().sum() };
-    Ok(Report { packages, files, pull: Some(pull) })
+    Ok(Report { packages, files, pull: Some(pull), ..Report::default() })
 }
 
 /// Packages and versions, as dpkg's list has them.
@@ -216,6 +312,14 @@ fn text(report: &Report) -> String {
     let mut text = String::new();
     let absent = || "-".to_owned();
     // Writing to a string does not fail.
+    if !report.exposure.is_empty() {
+        let _ = writeln!(text, "exposure: {} differ", report.exposure.len());
+        for (name, (from, to)) in &report.exposure {
+            let (from, to) = (from.clone().unwrap_or_else(absent), to.clone().unwrap_or_else(absent));
+            let _ = writeln!(text, "  {name}\n    - {from}\n    + {to}");
+        }
+        return text;
+    }
     let _ = writeln!(text, "packages: {} differ", report.packages.len());
     for (name, (from, to)) in &report.packages {
         let (from, to) = (from.clone().unwrap_or_else(absent), to.clone().unwrap_or_else(absent));
@@ -226,6 +330,13 @@ fn text(report: &Report) -> String {
         for file in &report.files {
             let _ = writeln!(text, "  {}: {}", file.path, file.change);
             for line in file.lines.iter().flat_map(|lines| lines.lines()) {
+                let _ = writeln!(text, "    {line}");
+            }
+        }
+        let _ = writeln!(text, "settings in force: {} differ", report.settings.len());
+        for (name, lines) in &report.settings {
+            let _ = writeln!(text, "  {name}");
+            for line in lines.lines().filter(|line| !line.starts_with("@@")) {
                 let _ = writeln!(text, "    {line}");
             }
         }

@@ -275,7 +275,10 @@ fn is_wrong_use(error: &anyhow::Error) -> bool {
     let of_mirror = error.downcast_ref::<MirrorError>();
     error.is::<Usage>()
         || error.is::<crate::verify::UnknownCheck>()
-        || matches!(of_mirror, Some(MirrorError::NotAnAddress(_) | MirrorError::TooManyMirrors(_) | MirrorError::Unsafe(_)))
+        || matches!(
+            of_mirror,
+            Some(MirrorError::NotAnAddress(_) | MirrorError::TooManyMirrors(_) | MirrorError::Unsafe(_))
+        )
 }
 
 /// Whether the other end of standard output is gone.

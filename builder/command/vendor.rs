@@ -33,7 +33,9 @@ use crate::store::Store;
 /// Linux of the same architecture with user namespaces, and the folder; its README says how. What is in it is in the clear:
 /// no key and no secret, since there is none in a project.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  goldsmith vendor /srv/archive/api-2026-11 api && tar -cf api-2026-11.tar -C /srv/archive api-2026-11")]
+#[command(
+    after_help = "Example:\n  goldsmith vendor /srv/archive/api-2026-11 api && tar -cf api-2026-11.tar -C /srv/archive api-2026-11"
+)]
 pub struct Vendor {
     /// The folder, which must not be there yet.
     #[arg(value_name = "DIR")]

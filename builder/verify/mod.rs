@@ -21,6 +21,7 @@ pub mod audited;
 pub mod check;
 pub mod checks;
 pub mod claims;
+pub mod configured;
 pub mod effective;
 pub mod junit;
 pub mod lab;

@@ -5,8 +5,8 @@
 //! locks that are there ─▶ what of them is kept (Keep) ────┴▶ resolve ─▶ prove ─▶ Answer
 //! ```
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::arch::Arch;

@@ -176,8 +176,7 @@ mod tests {
             event(12, "10.0.0.99", Said::Icmp { kind: 3, code: 3 }),
             event(13, "10.0.0.99", Said::Other(132)),
         ];
-        let all =
-            ["tcp 3306 refuses", "udp 5355 answers", "icmp type 3, code 3", "it speaks protocol 132"];
+        let all = ["tcp 3306 refuses", "udp 5355 answers", "icmp type 3, code 3", "it speaks protocol 132"];
         assert_eq!(found(&bad, Case::Told), all);
         assert_eq!(said(&bad, &hosts, Case::Told)[0].at, Some(Duration::from_secs(9)));
     }
