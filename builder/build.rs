@@ -36,6 +36,7 @@ pub fn build(plan: &Plan, workshop: &Workshop, out: &Path) -> Result<Built, Buil
         return Ok(built);
     }
     let tree = workshop.tree(&plan.ingredients())?;
+    let bare = Listing::of(&bare(plan, &tree)?).digest();
     let rootfs = sealed(plan, tree.clone(), &workshop.progress)?;
     let listing = Listing::of(&rootfs);
     hold(plan, "rootfs", listing.digest(), || changes(plan, &listing, &workshop.store))?;
@@ -53,6 +54,7 @@ pub fn build(plan: &Plan, workshop: &Workshop, out: &Path) -> Result<Built, Buil
 
     let built = Built {
         made_by: made_by(plan),
+        tree: bare,
         rootfs: workshop.store.put(listing.to_string().as_bytes())?.digest,
         oci: image.manifest,
         disks: disks.into_iter().map(|(name, digest)| (name.to_owned(), digest)).collect(),
@@ -101,11 +103,21 @@ pub fn sealed(plan: &Plan, tree: Tree, progress: &Progress) -> Result<Rootfs, Bu
     Ok(rootfs)
 }
 
+/// What the packages of `plan` give, sealed, without its overlays.
+///
+/// # Errors
+/// A file of the tree cannot be read.
+pub fn bare(plan: &Plan, tree: &Tree) -> Result<Rootfs, BuildError> {
+    seal(tree.entries.clone(), plan.lock.epoch).map_err(|cause| BuildError::Seal { cause })
+}
+
 /// What a build gave. Written beside it, so that the next one sees that there is nothing to do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Built {
     /// Of the plan, of the code that built it, and of what was proved.
     made_by: Digest,
+    /// Of the listing of what its packages give, sealed, before any overlay: by it a tree from elsewhere is known.
+    pub tree: Digest,
     /// Of the listing: the identity of the root file system.
     pub rootfs: Digest,
     /// Of the manifest: the name of the image in a registry.
@@ -127,7 +139,7 @@ pub struct Built {
 impl Built {
     /// What this lock is known to give from now on (`[gives]`).
     pub fn gives(&self, plan: &Plan) -> BTreeMap<String, Digest> {
-        let all = [("plan", plan.digest()), ("rootfs", self.rootfs), ("oci", self.oci)];
+        let all = [("plan", plan.digest()), ("tree", self.tree), ("rootfs", self.rootfs), ("oci", self.oci)];
         let all = all.map(|(name, digest)| (name.to_owned(), digest));
         all.into_iter().chain(self.disks.clone()).collect()
     }

@@ -1,5 +1,7 @@
 //! `goldsmith build`
 
+mod cache;
+
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -7,6 +9,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde::Serialize;
 
+use super::registry::Registry;
 use super::{NoLock, images, load_recipe, print_json};
 use crate::build;
 use crate::digest::Digest;
@@ -19,6 +22,7 @@ use crate::recipe::project::{Mistakes, Project};
 use crate::rootfs::tree::Workshop;
 use crate::sandbox::Namespace;
 use crate::store::Store;
+use cache::Cache;
 
 /// Build images from their locks, into images/NAME/.
 ///
@@ -55,6 +59,12 @@ pub struct Build {
     /// Print what was built as JSON.
     #[arg(long)]
     json: bool,
+    /// Take configured trees from this repository of a registry, if it has those that the locks name; each is verified.
+    #[arg(long, value_name = "REPOSITORY", conflicts_with = "offline")]
+    cache_from: Option<String>,
+    /// Bring configured trees to this repository of a registry, for machines that build the same.
+    #[arg(long, value_name = "REPOSITORY", conflicts_with = "offline")]
+    cache_to: Option<String>,
     /// Build nothing: print the images that would be built as one line of JSON, a matrix for a CI system, one job each.
     #[arg(long, conflicts_with_all = ["offline", "locked", "keep", "json"])]
     plan: bool,
@@ -93,7 +103,7 @@ impl Build {
             for plan in &plans {
                 downloads.extend(super::fetch::of_lock(&plan.recipe, &plan.lock)?);
             }
-            if plans.iter().any(|plan| plan.toolbox.is_some()) {
+            if plans.iter().any(|plan| plan.toolbox.is_some()) || self.cache_from.is_some() || self.cache_to.is_some() {
                 let toolbox = self::plan(project, TOOLBOX)?;
                 downloads.extend(super::fetch::of_lock(&toolbox.recipe, &toolbox.lock)?);
             }
@@ -113,7 +123,14 @@ impl Build {
                 (None, Some(namespace)) => {
                     let (store, progress) = (store.clone(), progress.clone());
                     let workshop = Workshop { namespace, store, progress, jobs, keep: self.keep };
-                    build::build(plan, &workshop, &out)?
+                    if let Some(repository) = &self.cache_from {
+                        cached(project, repository, &workshop, |cache| cache.pull(plan))?;
+                    }
+                    let built = build::build(plan, &workshop, &out)?;
+                    if let Some(repository) = &self.cache_to {
+                        cached(project, repository, &workshop, |cache| cache.push(plan))?;
+                    }
+                    built
                 }
                 (None, None) => anyhow::bail!("{} was removed while it was looked at; build again", out.display()),
             };
@@ -159,6 +176,18 @@ impl Build {
         }
         Ok(())
     }
+}
+
+/// Does something with the trees of a registry.
+fn cached(
+    project: &Project,
+    repository: &str,
+    workshop: &Workshop,
+    work: impl FnOnce(&Cache<'_>) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let toolbox = workshop.tree(&plan(project, TOOLBOX)?.ingredients())?;
+    let registry = Registry { namespace: workshop.namespace, toolbox: &toolbox };
+    work(&Cache { registry, repository, workshop })
 }
 
 /// One job of a matrix, as GitHub's `include` and others take it.

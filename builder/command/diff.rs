@@ -11,13 +11,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
 use serde::{Deserialize, Serialize};
 use similar::TextDiff;
 
+use super::build::{TOOLBOX, plan, processors};
+use super::registry::Registry;
 use super::shell::Ended;
 use super::{Usage, images, print_json};
 use crate::debian::deb822;
@@ -31,20 +33,22 @@ use crate::rootfs::Rootfs;
 use crate::rootfs::diff::{Change, diff};
 use crate::rootfs::listing::{Listing, shown};
 use crate::rootfs::materialise::materialise;
+use crate::rootfs::tree::Workshop;
 use crate::sandbox::{Namespace, Sandbox};
 use crate::store::Store;
 use crate::verify::configured::configured;
 
 /// Show what changes from one lock or image to another.
 ///
-/// A and B are locks (`old.lock`), images that were built here (`api`), OCI layouts and archives of them (by their path), or
-/// reports of `verify --json` (`old.json`). Of locks, the packages; of images, the packages, the files, the lines of files that
-/// are text, the settings in force as the image's own programs print them in a sandbox, and what a host that has A pulls to have
-/// B; of reports, who reaches what.
+/// A and B are locks (`old.lock`), images that were built here (`api`), OCI layouts and archives of them (by their path),
+/// images in registries (`docker://registry.example/api:1`), or reports of `verify --json` (`old.json`). Of locks, the packages;
+/// of images, the packages, the files, the lines of files that are text, the settings in force as the image's own programs print
+/// them in a sandbox, and what a host that has A pulls to have B; of reports, who reaches what.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Example:\n  git show HEAD~:images/api.lock > old.lock; goldsmith diff old.lock images/api.lock\n  \
-                        goldsmith diff shipped/api.oci.tar api --exit-code"
+                        goldsmith diff shipped/api.oci.tar api --exit-code\n  \
+                        goldsmith diff docker://registry.example/api:2026-10 api"
 )]
 pub struct Diff {
     /// The one before.
@@ -69,6 +73,9 @@ pub struct Diff {
 
 /// The exit code of `--exit-code` if they differ.
 const DIFFER: u8 = 3;
+
+/// How an image in a registry is named, as containers-transports(5) has it.
+const REMOTE: &str = "docker://";
 
 /// Of files that are longer no lines are shown: they were not written by a person.
 const LONGEST: u64 = 128 << 10;
@@ -121,14 +128,17 @@ struct Image {
 impl Diff {
     pub fn run(self, project: &Project, progress: &Progress, out: &mut dyn Write) -> anyhow::Result<()> {
         // Before any thread is started, and only if there are programs to run: user namespaces may be forbidden here.
-        let runs = !self.no_run && [&self.a, &self.b].iter().all(|named| is_image(named));
-        let namespace = if runs { Some(Namespace::enter()?) } else { None };
-        let report = match (side(project, &self.a, progress)?, side(project, &self.b, progress)?) {
+        let named = [&self.a, &self.b];
+        let runs = !self.no_run && named.iter().all(|named| is_image(named));
+        let is_remote = named.iter().any(|named| named.starts_with(REMOTE));
+        let namespace = if runs || is_remote { Some(Namespace::enter()?) } else { None };
+        let sides = Sides { project, progress, namespace };
+        let report = match (sides.side(&self.a)?, sides.side(&self.b)?) {
             (Side::Lock(a), Side::Lock(b)) => Report { packages: locked(&a, &b), ..Report::default() },
             (Side::Exposure(a), Side::Exposure(b)) => Report { exposure: moved(&a, &b), ..Report::default() },
             (Side::Image(a), Side::Image(b)) => {
                 let mut report = built(&a, &b, self.names)?;
-                if let Some(namespace) = namespace {
+                if let Some(namespace) = namespace.filter(|_| runs) {
                     let store = Store::open_default()?.reporting(progress);
                     let (a, b) = (settings(namespace, &a, &store)?, settings(namespace, &b, &store)?);
                     report.settings = changed_settings(&a, &b);
@@ -156,37 +166,60 @@ fn is_image(named: &str) -> bool {
     !named.ends_with(".lock") && !named.ends_with(".json")
 }
 
-/// What a person named.
-fn side(project: &Project, named: &str, progress: &Progress) -> anyhow::Result<Side> {
-    let path = Path::new(named);
-    if named.ends_with(".lock") {
-        return Ok(Side::Lock(Box::new(Lock::load(path)?)));
+/// Where what a person names is looked for.
+struct Sides<'a> {
+    project: &'a Project,
+    progress: &'a Progress,
+    /// Only if there is a program to run.
+    namespace: Option<Namespace>,
+}
+
+impl Sides<'_> {
+    /// Brings an image from a registry below `folder`.
+    fn pulled(&self, reference: &str, folder: &Path) -> anyhow::Result<PathBuf> {
+        let namespace = self.namespace.context("a registry is asked by a program")?;
+        let store = Store::open_default()?.reporting(self.progress);
+        let progress = self.progress.clone();
+        let workshop = Workshop { namespace, store, progress, jobs: processors(), keep: false };
+        let toolbox = workshop.tree(&plan(self.project, TOOLBOX)?.ingredients())?;
+        Ok(Registry { namespace, toolbox: &toolbox }.pull(reference, folder)?)
     }
-    let cannot = || format!("cannot read {named}");
-    if named.ends_with(".json") {
-        let reports: Vec<Exposed> = serde_json::from_slice(&fs::read(path).with_context(cannot)?)
-            .with_context(|| format!("{named} is no report of `goldsmith verify --json`"))?;
-        return Ok(Side::Exposure(reports.iter().flat_map(Exposed::lines).collect()));
+
+    /// What a person named.
+    fn side(&self, named: &str) -> anyhow::Result<Side> {
+        let path = Path::new(named);
+        if named.ends_with(".lock") {
+            return Ok(Side::Lock(Box::new(Lock::load(path)?)));
+        }
+        let cannot = || format!("cannot read {named}");
+        if named.ends_with(".json") {
+            let reports: Vec<Exposed> = serde_json::from_slice(&fs::read(path).with_context(cannot)?)
+                .with_context(|| format!("{named} is no report of `goldsmith verify --json`"))?;
+            return Ok(Side::Exposure(reports.iter().flat_map(Exposed::lines).collect()));
+        }
+        let scratch;
+        let layout = if let Some(reference) = named.strip_prefix(REMOTE) {
+            scratch = Store::open_default()?.reporting(self.progress).scratch()?;
+            self.pulled(reference, scratch.path())?
+        } else if named.ends_with(".tar") {
+            scratch = Store::open_default()?.reporting(self.progress).scratch()?;
+            read::lay_out(path, scratch.path()).with_context(cannot)?;
+            scratch.path().to_owned()
+        } else if named.contains('/') {
+            path.to_owned()
+        } else {
+            let name = images(self.project, &[named.to_owned()])?.remove(0);
+            let layout = self.project.image(&name).join("oci");
+            anyhow::ensure!(
+                layout.join("index.json").exists(),
+                "there is no image {}\nhelp: `goldsmith build {name}` makes it",
+                layout.display()
+            );
+            layout
+        };
+        let rootfs = read::rootfs(&layout).with_context(cannot)?;
+        Ok(Side::Image(Box::new(Image { rootfs, layers: read::pulled(&layout).with_context(cannot)? })))
     }
-    let scratch;
-    let layout = if named.ends_with(".tar") {
-        scratch = Store::open_default()?.reporting(progress).scratch()?;
-        read::lay_out(path, scratch.path()).with_context(cannot)?;
-        scratch.path().to_owned()
-    } else if named.contains('/') {
-        path.to_owned()
-    } else {
-        let name = images(project, &[named.to_owned()])?.remove(0);
-        let layout = project.image(&name).join("oci");
-        anyhow::ensure!(
-            layout.join("index.json").exists(),
-            "there is no image {}\nhelp: `goldsmith build {name}` makes it",
-            layout.display()
-        );
-        layout
-    };
-    let rootfs = read::rootfs(&layout).with_context(cannot)?;
-    Ok(Side::Image(Box::new(Image { rootfs, layers: read::pulled(&layout).with_context(cannot)? })))
 }
 
 fn locked(a: &Lock, b: &Lock) -> BTreeMap<String, (Option<String>, Option<String>)> {

@@ -20,6 +20,7 @@ mod init;
 mod list;
 mod lock;
 mod man;
+mod registry;
 mod schema;
 mod shell;
 mod show;

@@ -20,7 +20,7 @@ use crate::store::Store;
 /// Look around in a throw-away copy of an image's root file system, or run one command in it.
 ///
 /// It is the root file system that the image ships, on top of which everything may be written: nothing of it stays. There
-/// is no network, and nothing of this machine but what --bind and --show name. The exit code is that of the command.
+/// is nothing of this machine but what --bind, --show and --network name. The exit code is that of the command.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  goldsmith shell api\n  goldsmith shell api -- dpkg --audit\n  \
                         goldsmith shell toolbox --show images/api:/api -- skopeo inspect oci:/api/oci")]
@@ -37,6 +37,9 @@ pub struct Shell {
     /// Show it a file or folder of this machine, only to read. Can be given several times.
     #[arg(long, value_name = "FROM:TO", value_parser = bind)]
     show: Vec<Bind>,
+    /// Leave it in this machine's network, which it has none of otherwise.
+    #[arg(long)]
+    network: bool,
     /// What to run; default: a shell.
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<String>,
@@ -92,6 +95,9 @@ impl Shell {
         let rootfs = rootfs.as_ref().map(|(tree, rootfs)| (tree, rootfs));
         let copy = Copy::of(namespace, &tree, scratch.path(), rootfs)?;
         let mut sandbox = Sandbox::new(namespace, copy.root()).env("TERM", terminal());
+        if self.network {
+            sandbox = sandbox.with_network();
+        }
         for Bind { from, to } in lent {
             sandbox = sandbox.lend(from, to);
         }

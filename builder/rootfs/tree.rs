@@ -179,15 +179,41 @@ impl Workshop {
             }
             Err(error) => return Err(error),
         }
+        self.kept(key, &scratch.path().join("root"), root)
+    }
+
+    /// Whether the tree of `ingredients` is in the store.
+    ///
+    /// # Errors
+    /// The store or the tree cannot be read.
+    pub fn has_tree(&self, ingredients: &Ingredients) -> Result<bool, TreeError> {
+        let key = ingredients.key();
+        let _only_one = self.store.lock(&format!("tree-{}", key.hex()))?;
+        Ok(self.stored(key, &self.store.root().join("trees").join(key.hex()))?.is_some())
+    }
+
+    /// Takes the directory `made`, which lies in the store's scratch, for the tree of `ingredients`. Whoever calls this has
+    /// seen that it is.
+    ///
+    /// # Errors
+    /// It cannot be moved or read.
+    pub fn keep_tree(&self, ingredients: &Ingredients, made: &Path) -> Result<Tree, TreeError> {
+        let key = ingredients.key();
+        let _only_one = self.store.lock(&format!("tree-{}", key.hex()))?;
+        self.kept(key, made, self.store.root().join("trees").join(key.hex()))
+    }
+
+    /// Moves `made` to its place in the store, and remembers its listing.
+    fn kept(&self, key: Digest, made: &Path, root: PathBuf) -> Result<Tree, TreeError> {
         let place = |cause, path: &Path| TreeError::Scan(ScanError { path: path.display().to_string(), cause });
         let parent = self.store.root().join("trees");
         fs::create_dir_all(&parent).map_err(|cause| place(cause, &parent))?;
         if root.exists() {
             fs::remove_dir_all(&root).map_err(|cause| place(cause, &root))?;
         }
-        fs::rename(scratch.path().join("root"), &root).map_err(|cause| place(cause, &root))?;
+        fs::rename(made, &root).map_err(|cause| place(cause, &root))?;
         let entries = scan::scan(&root, self.jobs)?;
-        let listing = Listing::of(&Rootfs::new(entries.clone(), ingredients.epoch)).to_string();
+        let listing = Listing::of(&Rootfs::new(entries.clone(), Epoch(0))).to_string();
         let blob = self.store.put(listing.as_bytes())?;
         self.store.set_record("tree", key, blob.digest.to_string().as_bytes())?;
         Ok(Tree { root, entries })

@@ -140,17 +140,22 @@ fn firewall(rootfs: &Rootfs) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::digest::Digest;
     use crate::epoch::Epoch;
-    use crate::image::example;
+    use crate::rootfs::entry::{Content, Entry, Kind, Origin};
 
     #[test]
     fn a_firewall_is_what_it_lets_through_and_not_how_it_is_written() {
         let shown = |rules: &str| {
-            let mut entries = example::rootfs().entries().clone();
-            let file = example::file(rules.as_bytes(), crate::rootfs::entry::Origin::Generated);
-            entries.insert("etc/iptables/rules.v4".to_owned(), file);
-            firewall(&Rootfs::new(entries, Epoch(0)))
+            let bytes = rules.as_bytes();
+            let content = Content::Bytes(Arc::from(bytes));
+            let kind = Kind::File { size: bytes.len() as u64, digest: Digest::of(bytes), content };
+            let (xattrs, origin) = (BTreeMap::new(), Origin::Generated);
+            let entry = Entry { kind, mode: 0o644, uid: 0, gid: 0, mtime: 0, xattrs, origin };
+            firewall(&Rootfs::new(BTreeMap::from([("etc/iptables/rules.v4".to_owned(), entry)]), Epoch(0)))
         };
         let head = "*filter\n:INPUT DROP [0:0]\n:FORWARD DROP [0:0]\n:OUTPUT DROP [0:0]\n";
         let one = shown(&format!(
