@@ -1,7 +1,9 @@
 //! `goldsmith verify`
 //!
 //! ```text
-//! images/NAME/disk.raw ─▶ lab: a machine a case, two side by side ─▶ report ─▶ text or JSON; JUnit, SARIF, in-toto
+//! images/NAME/oci ──────▶ audit ───────────────────────────────────┐
+//! images/NAME/disk.raw ─▶ lab: a machine a case, two side by side ─┼▶ report ─▶ text or JSON; JUnit, SARIF, in-toto
+//! images/NAME.lock ─────▶ rebuild, if it is asked for ─────────────┘
 //! ```
 
 mod rebuild;
@@ -14,31 +16,35 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use anyhow::Context;
-use clap::{Args, ValueEnum};
+use clap::Args;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 
 use super::build::{plan, processors};
 use super::{Usage, images, print_json};
 use crate::build::Built;
 use crate::image::cloud_init::ImageId;
+use crate::image::read;
+use crate::image::ssh_key::SshKey;
 use crate::machine::{Accelerator, Host};
 use crate::plan::Plan;
-use crate::progress::Progress;
+use crate::progress::{Progress, Total};
 use crate::recipe::project::Project;
 use crate::rootfs::tree::{Tree, Workshop};
 use crate::sandbox::Namespace;
 use crate::store::Store;
 use crate::verify::claims::Claims;
-use crate::verify::lab;
 use crate::verify::lab::case::Case;
 use crate::verify::lab::exam::{Seen, Subject};
 use crate::verify::lab::hosts::Hosts;
-use crate::verify::lab::report::{Report, formats};
+use crate::verify::lab::report::{Report, Step, formats};
+use crate::verify::{self, lab};
 
 /// Prove from outside that images are what their recipes say: start exactly the built disks, and try everything.
 ///
 /// Each image is started once for each case: told who it is, told nothing, lied to, its firewall broken. From power-on on, hosts
 /// beside it knock; what was told is asked at every port of TCP and UDP and with every control message, in IPv4 and IPv6. What
-/// answers must be what the recipe opens, neither more nor less, and never before the firewall was loaded.
+/// answers must be what the recipe opens, neither more nor less, and never before the firewall was loaded. Before that, all that
+/// `goldsmith audit` looks at. The image has systemd 256 or later, which lets the machine's owner ask it from within.
 ///
 /// Needs no root. Nothing leaves this machine. The disks are only read, and hashed again afterwards.
 #[derive(Debug, Args)]
@@ -49,8 +55,8 @@ pub struct Verify {
     #[arg(value_name = "IMAGE")]
     images: Vec<String>,
     /// Only these; default: all.
-    #[arg(long = "case", value_name = "CASE")]
-    cases: Vec<Word>,
+    #[arg(long = "case", value_name = "CASE", value_parser = cases())]
+    cases: Vec<Case>,
     /// Build each again from its lock too, in an empty store and another directory, and compare all digests.
     #[arg(long)]
     rebuild: bool,
@@ -74,66 +80,53 @@ pub struct Verify {
     output: Option<PathBuf>,
 }
 
-/// `--case`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Word(Case);
+/// `--case`: their names.
+fn cases() -> impl TypedValueParser<Value = Case> {
+    let names = Case::ALL.map(|case| PossibleValue::new(case.name()).help(case.title()));
+    PossibleValuesParser::new(names).try_map(|name| {
+        let named = Case::ALL.into_iter().find(|case| case.name() == name);
+        named.ok_or("there is no such case")
+    })
+}
 
-impl ValueEnum for Word {
-    fn value_variants<'a>() -> &'a [Self] {
-        const ALL: [Word; 8] = {
-            let mut all = [Word(Case::Told); 8];
-            let mut index = 0;
-            while index < all.len() {
-                all[index] = Word(Case::ALL[index]);
-                index += 1;
-            }
-            all
-        };
-        &ALL
-    }
-
-    fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
-        Some(clap::builder::PossibleValue::new(self.0.name()).help(self.0.title()))
-    }
+/// An image that was built, and is to be verified.
+struct Image {
+    plan: Plan,
+    folder: PathBuf,
+    built: Built,
 }
 
 impl Verify {
     pub fn run(self, project: &Project, progress: &Progress, out: &mut dyn Write) -> anyhow::Result<()> {
-        let root = self.output.clone().unwrap_or_else(|| project.root().join("images"));
-        let plans = self.plans(project)?;
-        let mut cases: Vec<Case> = self.cases.iter().map(|word| word.0).collect();
-        cases.sort_unstable();
-        cases.dedup();
-        let cases = if cases.is_empty() { Case::ALL.to_vec() } else { cases };
-        let mut built = Vec::new();
-        for plan in &plans {
-            let (name, folder) = (&plan.recipe.name, root.join(&plan.recipe.name));
-            let Some(there) = Built::still_there(plan, &folder) else {
-                let message = format!("what recipe and lock say is not in {}", folder.display());
-                return Err(Usage { message, help: Some(format!("`goldsmith build {name}` builds it")) }.into());
-            };
-            built.push((plan, folder, there));
-        }
+        let images = self.built(project)?;
+        self.places()?;
         let namespace = Namespace::enter()?;
         let store = Store::open_default()?.reporting(progress);
         let workshop = Workshop { namespace, store, progress: progress.clone(), jobs: processors(), keep: false };
-        let mut subjects = Vec::new();
-        for (plan, folder, there) in &built {
-            let toolbox = plan.toolbox.as_ref().map(|toolbox| workshop.tree(toolbox)).transpose()?;
-            let toolbox = toolbox.with_context(|| format!("{} has no toolbox", plan.recipe.name))?;
-            let disk = there.disks.get("disk.raw").copied().context("there is no disk.raw among what was built")?;
-            subjects.push((subject(plan, folder, &toolbox, &workshop)?, disk, toolbox));
-        }
-        let bench = Bench { workshop: &workshop, side_by_side: self.side_by_side() };
-        let seen = bench.all(&subjects, &cases)?;
+        let Some(ingredients) = images.first().and_then(|image| image.plan.toolbox.as_ref()) else {
+            anyhow::bail!(
+                "there is no image with a disk in this project\nhelp: say `targets = [\"kvm\"]` in an [image]"
+            );
+        };
+        let bench =
+            Bench { toolbox: &workshop.tree(ingredients)?, workshop: &workshop, side_by_side: self.side_by_side() };
+        let subjects = bench.subjects(&images)?;
+        let seen = bench.all(&subjects, &self.chosen())?;
         let mut reports = Vec::new();
-        for ((subject, disk, _), seen) in subjects.iter().zip(seen) {
-            reports.push(lab::report(subject, *disk, &seen).with_context(|| cannot_read(&subject.disk))?);
-        }
-        if self.rebuild {
-            for ((plan, _, there), report) in built.iter().zip(&mut reports) {
-                report.steps.push(rebuild::rebuilt(plan, there, &workshop)?);
+        for ((image, subject), seen) in images.iter().zip(&subjects).zip(seen) {
+            let cannot = || format!("cannot read {}", image.folder.display());
+            let disk = *image.built.disks.get(DISK).context("there is no disk.raw among what was built")?;
+            let mut report = lab::report(subject, disk, &seen);
+            let took = progress.step("audit", Total::Unknown);
+            let rootfs = read::rootfs(&image.folder.join("oci")).with_context(cannot)?;
+            report.steps.insert(0, lab::audited(&verify::audit(&rootfs, &subject.claims)?, took.elapsed()));
+            let took = progress.step("hash", Total::Unknown);
+            let bytes = lab::bytes(subject, disk).with_context(cannot)?;
+            report.steps.push(Step { took: took.elapsed(), ..bytes });
+            if self.rebuild {
+                report.steps.push(rebuild::rebuilt(&image.plan, &image.built, &workshop)?);
             }
+            reports.push(report);
         }
         self.write(&reports)?;
         match self.json {
@@ -145,6 +138,41 @@ impl Verify {
             true => Ok(()),
             false => anyhow::bail!("not all is as its recipe says in {}", failed.join(", ")),
         }
+    }
+
+    /// The cases that are asked for, in the order of reports.
+    fn chosen(&self) -> Vec<Case> {
+        let is_chosen = |case: &Case| self.cases.is_empty() || self.cases.contains(case);
+        Case::ALL.into_iter().filter(is_chosen).collect()
+    }
+
+    /// What was built of the images that are asked for.
+    fn built(&self, project: &Project) -> anyhow::Result<Vec<Image>> {
+        let root = self.output.clone().unwrap_or_else(|| project.root().join("images"));
+        let mut images = Vec::new();
+        for plan in self.plans(project)? {
+            let (name, folder) = (&plan.recipe.name, root.join(&plan.recipe.name));
+            let Some(built) = Built::still_there(&plan, &folder) else {
+                let message = format!("what recipe and lock say is not in {}", folder.display());
+                return Err(Usage { message, help: Some(format!("`goldsmith build {name}` builds it")) }.into());
+            };
+            images.push(Image { plan, folder, built });
+        }
+        Ok(images)
+    }
+
+    /// Nobody waits ten minutes to hear that there is no place for the report.
+    fn places(&self) -> anyhow::Result<()> {
+        for file in self.junit.iter().chain(&self.sarif) {
+            let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            tempfile::tempfile_in(folder).with_context(|| cannot_write(file))?;
+        }
+        if let Some(folder) = &self.statements {
+            fs::create_dir_all(folder)
+                .and_then(|()| tempfile::tempfile_in(folder))
+                .with_context(|| cannot_write(folder))?;
+        }
+        Ok(())
     }
 
     /// Of the images that are asked for; without any name, of those that have a disk.
@@ -188,49 +216,51 @@ fn cannot_write(path: &Path) -> String {
     format!("cannot write {}", path.display())
 }
 
-fn cannot_read(path: &Path) -> String {
-    format!("cannot read {}", path.display())
-}
-
-/// What is examined, of what was built in `folder`.
-fn subject(plan: &Plan, folder: &Path, toolbox: &Tree, workshop: &Workshop) -> anyhow::Result<Subject> {
-    let scratch = workshop.store.scratch()?;
-    let host = Host { namespace: workshop.namespace, toolbox: &toolbox.root, scratch: scratch.path() };
-    Ok(Subject {
-        image: ImageId {
-            name: plan.recipe.name.clone(),
-            plan: plan.image_id.context("an image with a disk has a firewall")?,
-        },
-        disk: folder.join("disk.raw"),
-        claims: Claims::of(&plan.recipe),
-        key: host.key()?.parse()?,
-        accelerator: Accelerator::tried(&host)?,
-    })
-}
+/// The disk that is started.
+const DISK: &str = "disk.raw";
 
 /// Where machines are examined.
 struct Bench<'a> {
     workshop: &'a Workshop,
+    toolbox: &'a Tree,
     side_by_side: usize,
 }
 
 impl Bench<'_> {
+    /// What is examined, of what was built.
+    fn subjects(&self, images: &[Image]) -> anyhow::Result<Vec<Subject>> {
+        let scratch = self.workshop.store.scratch()?;
+        let host = self.host(scratch.path());
+        let (key, accelerator): (SshKey, _) = (host.key()?.parse()?, Accelerator::tried(&host)?);
+        let subject = |image: &Image| {
+            let recipe = &image.plan.recipe;
+            let plan = image.plan.image_id.context("an image with a disk has a firewall")?;
+            Ok(Subject {
+                image: ImageId { name: recipe.name.clone(), plan },
+                disk: image.folder.join(DISK),
+                claims: Claims::of(recipe),
+                key: key.clone(),
+                accelerator,
+            })
+        };
+        images.iter().map(subject).collect()
+    }
+
+    fn host<'a>(&'a self, scratch: &'a Path) -> Host<'a> {
+        Host { namespace: self.workshop.namespace, toolbox: &self.toolbox.root, scratch }
+    }
+
     /// Each subject in each case; in the order of both.
-    fn all(
-        &self,
-        subjects: &[(Subject, crate::digest::Digest, Tree)],
-        cases: &[Case],
-    ) -> anyhow::Result<Vec<Vec<Seen>>> {
+    fn all(&self, subjects: &[Subject], cases: &[Case]) -> anyhow::Result<Vec<Vec<Seen>>> {
         // The first case takes longest, so that of every image comes first.
-        let hosts: Vec<Hosts> = subjects.iter().map(|(subject, ..)| Hosts::of(&subject.claims, [0; 6])).collect();
+        let hosts: Vec<Hosts> = subjects.iter().map(|subject| Hosts::of(&subject.claims, [0; 6])).collect();
         let work = cases.iter().flat_map(|case| (0..subjects.len()).map(move |at| (at, *case)));
         let work: Vec<_> = work.filter(|(at, case)| case.applies(&hosts[*at])).collect();
         let (next, seen) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
         thread::scope(|scope| {
             let worker = || -> anyhow::Result<()> {
                 while let Some((at, case)) = work.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let (subject, _, toolbox) = &subjects[*at];
-                    let one = self.one(subject, *case, toolbox);
+                    let one = self.one(&subjects[*at], *case);
                     if one.is_err() {
                         // Nobody begins another one.
                         next.store(work.len(), Ordering::Relaxed);
@@ -254,9 +284,8 @@ impl Bench<'_> {
         Ok(all)
     }
 
-    fn one(&self, subject: &Subject, case: Case, toolbox: &Tree) -> anyhow::Result<Seen> {
+    fn one(&self, subject: &Subject, case: Case) -> anyhow::Result<Seen> {
         let scratch = self.workshop.store.scratch()?;
-        let host = Host { namespace: self.workshop.namespace, toolbox: &toolbox.root, scratch: scratch.path() };
-        Ok(subject.examine(case, &host, &self.workshop.progress)?)
+        Ok(subject.examine(case, &self.host(scratch.path()), &self.workshop.progress)?)
     }
 }

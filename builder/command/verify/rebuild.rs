@@ -9,7 +9,7 @@ use std::path::Path;
 
 use anyhow::Context;
 
-use crate::build::{self, Built};
+use crate::build::{self, BuildError, Built};
 use crate::plan::Plan;
 use crate::progress::Total;
 use crate::rootfs::tree::Workshop;
@@ -33,25 +33,25 @@ pub(super) fn rebuilt(plan: &Plan, built: &Built, workshop: &Workshop) -> anyhow
     let mut differs = |subject: &str, found: String, wanted: String| {
         findings.push(Finding { subject: subject.to_owned(), found, wanted, at: None });
     };
+    let wanted = built.gives(plan);
     match again {
-        // It names the paths that differ, if the lock says what it gives.
-        Err(cause) => differs("build", cause.to_string(), "the same bytes as before".to_owned()),
+        // It names the paths that differ.
+        Err(cause @ BuildError::Differs(_)) => {
+            differs("build", cause.to_string(), "the same bytes as before".to_owned())
+        }
+        Err(cause) => return Err(cause.into()),
         Ok(again) => {
-            let pairs = |built: &Built| {
-                let own = [("rootfs".to_owned(), built.rootfs), ("oci".to_owned(), built.oci)];
-                own.into_iter().chain(built.disks.clone()).collect::<Vec<_>>()
-            };
-            for ((name, found), (_, wanted)) in pairs(&again).into_iter().zip(pairs(built)) {
-                if found != wanted {
-                    differs(&name, found.to_string(), wanted.to_string());
-                }
+            let found = again.gives(plan);
+            for (name, wanted) in wanted.iter().filter(|(name, wanted)| found.get(*name) != Some(wanted)) {
+                let found = found.get(name).map_or_else(|| "nothing".to_owned(), ToString::to_string);
+                differs(name, found, wanted.to_string());
             }
         }
     }
     Ok(Step {
         id: "rebuild".to_owned(),
         title: "built again from its lock, elsewhere, it has the same bytes".to_owned(),
-        looked: format!("{} artifacts", 2 + built.disks.len()),
+        looked: format!("{} digests", wanted.len()),
         took: took.elapsed(),
         findings,
     })

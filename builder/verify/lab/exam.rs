@@ -47,7 +47,9 @@ pub struct Seen {
     pub answers: Vec<(Host, IpAddr, Answers)>,
     /// What is a machine's own, by name, and its fingerprint.
     pub identity: BTreeMap<String, String>,
-    /// How long it took.
+    /// How long it took to ask at every port.
+    pub asked: Duration,
+    /// How long all of it took.
     pub took: Duration,
 }
 
@@ -143,10 +145,12 @@ impl Subject {
         let identity = identity(&mut running).map_err(failed)?;
         let (name, up) = (case.name(), since.elapsed().as_secs_f64());
         progress.verbose(&format!("lab: {}, {name}: up after {up:.1} s; {}", self.image.name, running.milestones()));
+        let before = since.elapsed();
         let answers = match case {
             Case::Told => scanned(&link, &hosts).map_err(gone)?,
             _ => Vec::new(),
         };
+        let asked = since.elapsed().saturating_sub(before);
         link.wait(LINGER, |_| false);
         drop(watch);
         // What a machine that ended, or a cable that was pulled, did not say is no proof of anything.
@@ -164,7 +168,7 @@ impl Subject {
             events.len(),
             took.as_secs_f64()
         ));
-        Ok(Seen { case, milestones, events, answers, identity, took })
+        Ok(Seen { case, milestones, events, answers, identity, asked, took })
     }
 }
 

@@ -99,7 +99,8 @@ impl Hosts {
         let mut peers: Vec<String> = claims.open.iter().filter_map(|opening| named(&opening.to)).collect();
         peers.sort_unstable();
         peers.dedup();
-        for (name, last) in peers.into_iter().zip(10..) {
+        // The guest's own address and the neighbour's are nobody's.
+        for (name, last) in peers.into_iter().zip((10..=254).filter(|last| ![20, 99].contains(last))) {
             all.push(Host { peer: Some(name.clone()), ..Host::beside(&format!("peer {name}"), last) });
         }
         all.push(Host::beside("neighbour", 99));

@@ -35,10 +35,7 @@ use report::{Exposure, Finding, Moment, Report, Start, Step};
 use crate::digest::Digest;
 
 /// The report of `subject`, whose disk is to have the digest `disk`, by what was `seen`.
-///
-/// # Errors
-/// The disk cannot be read.
-pub fn report(subject: &Subject, disk: Digest, seen: &[Seen]) -> io::Result<Report> {
+pub fn report(subject: &Subject, disk: Digest, seen: &[Seen]) -> Report {
     let hosts = Hosts::of(&subject.claims, [0; 6]);
     let mut steps = Vec::new();
     if let Some(told) = seen.iter().find(|seen| seen.case == Case::Told) {
@@ -46,15 +43,33 @@ pub fn report(subject: &Subject, disk: Digest, seen: &[Seen]) -> io::Result<Repo
     }
     steps.extend(seen.iter().map(|seen| start(seen, &hosts)));
     steps.extend(clones(seen));
-    steps.push(bytes(subject, disk)?);
-    Ok(Report {
+    Report {
         image: subject.image.name.clone(),
         plan: subject.image.plan,
         files: BTreeMap::from([("disk.raw".to_owned(), disk)]),
         steps,
         exposure: seen.iter().flat_map(|seen| &seen.answers).map(shown).collect(),
         starts: seen.iter().map(|seen| moments(seen, &hosts)).collect(),
-    })
+    }
+}
+
+/// What an audit of the same image found, which took so long, as a step.
+pub fn audited(report: &super::report::Report, took: Duration) -> Step {
+    let all = report.outcomes.iter().flat_map(|outcome| &outcome.findings);
+    let finding = |finding: &super::check::Finding| Finding {
+        subject: finding.subject.clone(),
+        found: finding.found.clone(),
+        wanted: finding.wanted.clone(),
+        at: None,
+    };
+    let excused: usize = report.outcomes.iter().map(|outcome| outcome.excused.len()).sum();
+    Step {
+        id: "audit".to_owned(),
+        title: "what is in the image is as the checks of `goldsmith audit` want it".to_owned(),
+        looked: format!("{} checks, {excused} findings excused", report.outcomes.len()),
+        took,
+        findings: all.map(finding).collect(),
+    }
 }
 
 /// What answers is what the recipe opens, neither more nor less.
@@ -75,7 +90,7 @@ fn exposure(told: &Seen, hosts: &Hosts) -> Step {
         id: "exposure".to_owned(),
         title: "what answers is what the recipe opens, to each host".to_owned(),
         looked: format!("{probes} probes"),
-        took: told.took,
+        took: told.asked,
         findings,
     }
 }
@@ -141,8 +156,11 @@ fn clones(seen: &[Seen]) -> Option<Step> {
     })
 }
 
-/// The disk is still the one that was built.
-fn bytes(subject: &Subject, disk: Digest) -> io::Result<Step> {
+/// The disk is still the one that was built. How long that took, the caller knows.
+///
+/// # Errors
+/// It cannot be read.
+pub fn bytes(subject: &Subject, disk: Digest) -> io::Result<Step> {
     let (found, size) = Digest::of_reader(File::open(&subject.disk)?)?;
     let mut findings = Vec::new();
     if found != disk {

@@ -59,7 +59,10 @@ pub fn sarif(reports: &[Report]) -> Value {
                     "ruleId": step.id,
                     "level": "error",
                     "message": { "text": text },
-                    "locations": [{ "physicalLocation": { "artifactLocation": { "uri": uri } } }],
+                    // Code hosts show no result without a line: the recipe as such.
+                    "locations": [{ "physicalLocation": {
+                        "artifactLocation": { "uri": uri }, "region": { "startLine": 1 },
+                    } }],
                 }));
             }
         }
@@ -90,7 +93,7 @@ pub fn statement(report: &Report) -> Value {
         "predicateType": "https://in-toto.io/attestation/test-result/v0.1",
         "predicate": {
             "result": if report.is_clean() { "PASSED" } else { "FAILED" },
-            "configuration": [{ "name": format!("recipes/{}.toml", report.image), "digest": { "sha256": report.plan.hex() } }],
+            "configuration": [{ "name": format!("plan of {}", report.image), "digest": { "sha256": report.plan.hex() } }],
             "passedTests": of(true),
             "warnedTests": [],
             "failedTests": of(false),
