@@ -13,6 +13,7 @@ mod failure;
 mod layout;
 mod oracle;
 mod pair;
+mod registry;
 mod reproducible;
 mod roles;
 mod root;

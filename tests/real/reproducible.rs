@@ -12,7 +12,7 @@ use super::{IMAGES, Layout, checkout, images, lock, pool};
 
 /// A place in which everything is other than where the fixture was built: directory, `HOME`, an empty store, and a
 /// mirror on loopback that serves what the first build fetched.
-struct Elsewhere {
+pub(super) struct Elsewhere {
     checkout: tempfile::TempDir,
     home: tempfile::TempDir,
     _pool: tempfile::TempDir,
@@ -20,7 +20,7 @@ struct Elsewhere {
 }
 
 impl Elsewhere {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         images();
         let locks = fs::read_dir(super::repository().join("images")).expect("images").flatten();
         let locks = locks.filter_map(|entry| entry.file_name().to_str()?.strip_suffix(".lock").map(lock));
@@ -29,11 +29,11 @@ impl Elsewhere {
         Self { checkout: checkout(), home: tempfile::tempdir().expect("a temporary directory"), _pool: pool, mirror }
     }
 
-    fn store(&self) -> PathBuf {
+    pub(super) fn store(&self) -> PathBuf {
         self.home.path().join("store")
     }
 
-    fn build(&self, store: &Path, output: &Path, arguments: &[&str]) -> Command {
+    pub(super) fn build(&self, store: &Path, output: &Path, arguments: &[&str]) -> Command {
         let mut command = Command::new("sh");
         command.args(["-c", "umask 077; exec \"$@\"", "sh", GOLDSMITH, "build", "--locked", "--output"]);
         command.arg(output).args(arguments);
