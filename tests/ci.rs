@@ -68,7 +68,7 @@ fn what_is_there_is_not_replaced_unless_it_is_to_be() {
     project.run(&["init", "--ci", "gitlab"]).code(2);
     assert_eq!(project.read(".gitlab-ci.yml"), "mine: true\n");
     project.run(&["init", "--ci", "gitlab", "--force", "--install", "true"]).succeeds();
-    assert!(project.read(".gitlab-ci.yml").contains("    - true\n"));
+    assert!(project.read(".gitlab-ci.yml").contains("      true\n"));
     project.run(&["init"]).code(2);
 }
 

@@ -30,7 +30,7 @@ pub struct Fetch {
     images: Vec<String>,
     /// Take the packages from what lies in this folder, by their digests, and use no network: a folder of `goldsmith vendor`, a
     /// mirror on a disk, or anything else that has them.
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["mirror", "jobs"])]
+    #[arg(long, value_name = "DIR")]
     from: Option<PathBuf>,
     /// Take Debian's archives from here instead (`debian` and `debian-security` are looked for below it).
     #[arg(long, value_name = "URL", env = "GOLDSMITH_MIRROR")]

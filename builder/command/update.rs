@@ -53,7 +53,7 @@ pub struct Update {
     #[arg(long)]
     check: bool,
     /// Ask nobody: of the locks as they are, say what the tracker's data that was fetched last knows to be open.
-    #[arg(long, conflicts_with_all = ["security", "check", "mirror"])]
+    #[arg(long, conflicts_with_all = ["security", "check"])]
     offline: bool,
     /// Write the report as Markdown too, for a pull request.
     #[arg(long, value_name = "FILE")]
