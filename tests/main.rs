@@ -31,6 +31,7 @@ mod vendor;
 mod fetch;
 mod interruption;
 
+mod explain;
 mod show;
 
 mod offline;

@@ -12,6 +12,7 @@ mod check;
 mod clean;
 mod completions;
 mod diff;
+mod explain;
 mod export;
 mod fetch;
 mod fleet;
@@ -99,6 +100,7 @@ enum Verb {
     Shell(shell::Shell),
     List(list::List),
     Show(show::Show),
+    Explain(explain::Explain),
     Diff(diff::Diff),
     Clean(clean::Clean),
     Schema(schema::Schema),
@@ -166,6 +168,7 @@ impl Cli {
             Verb::Shell(verb) => verb.run(&folder, &progress()),
             Verb::List(verb) => verb.run(&project()?, out),
             Verb::Show(verb) => verb.run(&project()?, out),
+            Verb::Explain(verb) => verb.run(&project()?, out),
             Verb::Diff(verb) => verb.run(&project()?, &progress(), out),
             Verb::Clean(verb) => verb.run(&project()?, out),
             Verb::Schema(verb) => verb.run(out),
