@@ -35,7 +35,10 @@ fn main() -> Result<()> {
     };
     let (old, new) = (Path::new(&old), Path::new(&new));
     let (before, now) = (read::rootfs(old).context("OLD")?, read::rootfs(new).context("NEW")?);
-    let (had, have) = (read::pulled(old)?, read::pulled(new)?);
+    let layers = |layout: &Path| -> Result<Layers> {
+        Ok(read::pulled(layout)?.into_iter().map(|layer| (layer.digest, layer.size)).collect())
+    };
+    let (had, have) = (layers(old)?, layers(new)?);
     println!("{:32} {:>7} {:>12} {:>14}", "", "layers", "of them new", "bytes to pull");
     let differing = changed(&before, &now);
     let least = layer(&now, &differing)?;

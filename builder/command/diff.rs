@@ -23,8 +23,7 @@ use super::registry::Registry;
 use super::shell::Ended;
 use super::{Usage, images, print_json};
 use crate::debian::deb822;
-use crate::digest::Digest;
-use crate::image::read;
+use crate::image::read::{self, Pulled};
 use crate::lock::changes::changes;
 use crate::lock::file::Lock;
 use crate::progress::{Progress, bytes};
@@ -106,10 +105,14 @@ struct File {
 
 #[derive(Debug, Serialize)]
 struct Pull {
+    /// How many layers B has.
     layers: usize,
-    new: usize,
-    bytes: u64,
-    of: u64,
+    /// Of those that A does not have: what is in them, and their bytes.
+    new: Vec<(String, u64)>,
+    /// The bytes of all layers of A.
+    before: u64,
+    /// The bytes of all layers of B.
+    now: u64,
 }
 
 /// One of the two.
@@ -122,7 +125,7 @@ enum Side {
 
 struct Image {
     rootfs: Rootfs,
-    layers: BTreeMap<Digest, u64>,
+    layers: Vec<Pulled>,
 }
 
 impl Diff {
@@ -307,9 +310,15 @@ fn built(a: &Image, b: &Image, names: bool) -> anyhow::Result<Report> {
         };
         files.push(File { path: shown(&difference.path), change: difference.change.to_string(), lines });
     }
-    let new = b.layers.iter().filter(|(digest, _)| !a.layers.contains_key(digest));
-    let (new, missing) = new.fold((0, 0), |(count, sum), (_, size)| (count + 1, sum + size));
-    let pull = Pull { layers: b.layers.len(), new, bytes: missing, of: b.layers.values().sum() };
+    let has = |layer: &&Pulled| a.layers.iter().any(|known| known.digest == layer.digest);
+    let new = b.layers.iter().filter(|layer| !has(layer));
+    let sum = |layers: &[Pulled]| layers.iter().map(|layer| layer.size).sum();
+    let pull = Pull {
+        layers: b.layers.len(),
+        new: new.map(|layer| (layer.made_by.trim_start_matches("goldsmith: ").to_owned(), layer.size)).collect(),
+        before: sum(&a.layers),
+        now: sum(&b.layers),
+    };
     Ok(Report { packages, files, pull: Some(pull), ..Report::default() })
 }
 
@@ -373,8 +382,13 @@ fn text(report: &Report) -> String {
                 let _ = writeln!(text, "    {line}");
             }
         }
-        let (new, of) = (bytes(pull.bytes), bytes(pull.of));
-        let _ = writeln!(text, "to pull: {} of {} layers, {new} of {of}", pull.new, pull.layers);
+        let (before, now) = (bytes(pull.before), bytes(pull.now));
+        let new = bytes(pull.new.iter().map(|(_, size)| size).sum());
+        let _ = writeln!(text, "size: {before} → {now}");
+        let _ = writeln!(text, "to pull: {} of {} layers, {new} of {now}", pull.new.len(), pull.layers);
+        for (name, size) in &pull.new {
+            let _ = writeln!(text, "  {:>9}  {name}", bytes(*size));
+        }
     }
     text
 }

@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ocipkg::image::{Image, OciDir};
-use ocipkg::oci_spec::image::{Descriptor, ImageConfiguration, MediaType};
+use ocipkg::oci_spec::image::{Descriptor, ImageConfiguration, ImageManifest, MediaType};
 
 use crate::digest::{Digest, Hashing};
 use crate::epoch::Epoch;
@@ -69,13 +69,30 @@ pub fn rootfs(layout: &Path) -> io::Result<Rootfs> {
     Ok(Rootfs::new(entries, Epoch(latest)))
 }
 
-/// What a host that has nothing of it pulls: each layer's digest, and its size in bytes.
+/// A layer, as whoever pulls it sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pulled {
+    /// Of its blob.
+    pub digest: Digest,
+    /// Of its blob, in bytes.
+    pub size: u64,
+    /// What the image's history says of it; empty if that says nothing.
+    pub made_by: String,
+}
+
+/// What a host that has nothing of it pulls: its layers, from the bottom up.
 ///
 /// # Errors
-/// If the layout or its manifest can't be read.
-pub fn pulled(layout: &Path) -> io::Result<BTreeMap<Digest, u64>> {
-    let manifest = OciDir::new(layout).map_err(other)?.get_manifest().map_err(other)?;
-    manifest.layers().iter().map(|layer| Ok((digest(layer)?, layer.size()))).collect()
+/// If the layout or its manifest can't be read, or the configuration is not what its digest says.
+pub fn pulled(layout: &Path) -> io::Result<Vec<Pulled>> {
+    let (manifest, config) = definition(layout)?;
+    // A step of the history that made no layer says so (OCI image-spec, config.md).
+    let steps = config.history().iter().flatten().filter(|step| step.empty_layer() != Some(true));
+    let mut said = steps.map(|step| step.created_by().clone().unwrap_or_default());
+    let pulled = manifest.layers().iter().map(|layer| {
+        Ok(Pulled { digest: digest(layer)?, size: layer.size(), made_by: said.next().unwrap_or_default() })
+    });
+    pulled.collect()
 }
 
 /// Lays out the archive `NAME.oci.tar` as the directory that it is of, below `folder`, which is there and empty. Nothing is
@@ -108,15 +125,20 @@ pub fn lay_out(archive: &Path, folder: &Path) -> io::Result<()> {
     }
 }
 
-/// All layers, laid over each other; and the bytes of their files, if they are wanted.
-fn layers(layout: &Path, wanted: bool) -> io::Result<(Listing, Contents)> {
+/// The manifest and the configuration, which is what its digest says.
+fn definition(layout: &Path) -> io::Result<(ImageManifest, ImageConfiguration)> {
     let mut image = OciDir::new(layout).map_err(other)?;
     let manifest = image.get_manifest().map_err(other)?;
     let config = image.get_blob(manifest.config().digest()).map_err(other)?;
     if Digest::of(&config) != digest(manifest.config())? {
         return Err(damaged(format!("the configuration {}", manifest.config().digest())));
     }
-    let config: ImageConfiguration = serde_json::from_slice(&config)?;
+    Ok((manifest, serde_json::from_slice(&config)?))
+}
+
+/// All layers, laid over each other; and the bytes of their files, if they are wanted.
+fn layers(layout: &Path, wanted: bool) -> io::Result<(Listing, Contents)> {
+    let (manifest, config) = definition(layout)?;
     if config.rootfs().diff_ids().len() != manifest.layers().len() {
         return Err(io::Error::other("the image's configuration and its manifest name different numbers of layers"));
     }
