@@ -21,7 +21,7 @@ use crate::lock::file::Lock;
 use crate::overlay::{Laid, LaidKind};
 use crate::recipe::Recipe;
 use crate::recipe::firewall::{Accept, Destination, Egress, Ports, Source};
-use crate::recipe::problem::did_you_mean;
+use crate::recipe::problem::{Place, did_you_mean};
 use crate::recipe::project::Project;
 
 /// Say why something is in an image, or open: back to the line of the recipe that asked for it.
@@ -77,7 +77,8 @@ impl Explain {
         let mut found = false;
         for image in &names {
             let folded = project.load(image)?;
-            let one = Image { project, recipe: &folded.recipe, lineage: &folded.lineage };
+            let places = folded.recipe.overlays.iter().zip(&folded.overlay_places).collect();
+            let one = Image { project, recipe: &folded.recipe, lineage: &folded.lineage, places };
             found |= match &self.what {
                 What::Port { port } => one.port(*port, out)?,
                 What::File { path } => one.file(path.trim_start_matches('/'), out)?,
@@ -104,6 +105,8 @@ struct Image<'a> {
     project: &'a Project,
     recipe: &'a Recipe,
     lineage: &'a [String],
+    /// Where each overlay is asked for.
+    places: Vec<(&'a String, &'a Place)>,
 }
 
 impl Image<'_> {
@@ -227,9 +230,8 @@ impl Image<'_> {
                 if !laid.why.is_empty() {
                     writeln!(out, "  {}", laid.why)?;
                 }
-                let quoted = format!("\"{name}\"");
-                if let Some(line) = self.line(None, |line| line.contains(&quoted)) {
-                    writeln!(out, "  asked for by {line}")?;
+                if let Some((_, place)) = self.places.iter().find(|(asked, _)| *asked == name) {
+                    writeln!(out, "  asked for by {}:{}", place.file(), place.line_and_column().0)?;
                 }
                 return Ok(true);
             }
