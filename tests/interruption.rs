@@ -19,7 +19,8 @@ fn signal(process: u32, signal: i32) {
 fn interrupted_fetch(with: i32) {
     let (project, mirror) = locked();
     let large = "pool/main/l/large/large_1.0_amd64.deb";
-    mirror.fault(large, Fault::Slow(Duration::from_millis(20)), 1);
+    // Half of it comes, and then nothing for as long as anybody is patient.
+    mirror.fault(large, Fault::StallAfter(100_000), 1);
     let child = project.start(&["fetch"]);
     mirror.wait_for(large);
     std::thread::sleep(Duration::from_millis(300));
