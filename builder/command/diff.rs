@@ -75,7 +75,7 @@ impl Diff {
                 if let Some(namespace) = namespace.filter(|_| runs) {
                     let store = Store::open_default()?.reporting(progress);
                     let (a, b) = (settings(namespace, &a, &store)?, settings(namespace, &b, &store)?);
-                    report.settings = changed_settings(&a, &b);
+                    report.settings = Some(changed_settings(&a, &b));
                 }
                 report
             }
@@ -89,7 +89,8 @@ impl Diff {
             true => print_json(out, &report)?,
             false => write!(out, "{}", text(&report))?,
         }
-        let same = report.packages.is_empty() && report.files.is_empty() && report.settings.is_empty();
+        let same =
+            report.packages.is_empty() && report.files.is_empty() && report.settings.iter().flatten().next().is_none();
         let same = same && report.exposure.is_empty();
         if self.exit_code && !same { Err(Ended(DIFFER).into()) } else { Ok(()) }
     }

@@ -33,8 +33,8 @@ pub(super) struct Report {
     pub packages: BTreeMap<String, (Option<String>, Option<String>)>,
     /// Of files: what differs, a sentence each.
     pub files: Vec<File>,
-    /// Of what is in force, by the name of what has it: a unified diff.
-    pub settings: BTreeMap<String, String>,
+    /// Of what is in force, by the name of what has it: a unified diff. None: no program was run to say it.
+    pub settings: Option<BTreeMap<String, String>>,
     /// Of reports, by image, host and address: what is reached, before and now.
     pub exposure: BTreeMap<String, (Option<String>, Option<String>)>,
     /// Layers of B, how many of them A does not have, and the bytes of those and of all.
@@ -188,8 +188,11 @@ pub(super) fn text(report: &Report) -> String {
                 let _ = writeln!(text, "    {line}");
             }
         }
-        let _ = writeln!(text, "settings in force: {} differ", report.settings.len());
-        for (name, lines) in &report.settings {
+        let _ = match &report.settings {
+            Some(settings) => writeln!(text, "settings in force: {} differ", settings.len()),
+            None => writeln!(text, "settings in force: nobody asked the images' programs (--no-run)"),
+        };
+        for (name, lines) in report.settings.iter().flatten() {
             let _ = writeln!(text, "  {name}");
             for line in lines.lines().filter(|line| !line.starts_with("@@")) {
                 let _ = writeln!(text, "    {line}");
