@@ -31,6 +31,15 @@ fn a_vendored_folder_fills_an_empty_store_without_a_network() {
     assert!(sums.expect("running sha256sum").success());
     assert_eq!(fs::read_to_string(root.join("SHA256SUMS")).expect("the sums").lines().count(), names.len() - 1);
 
+    // As its README says, by the program that is in it.
+    let readme = fs::read_to_string(root.join("README")).expect("the README");
+    let line = readme.lines().find_map(|line| line.trim().strip_prefix("./goldsmith fetch")).expect("a command");
+    let mut fetch = Command::new("sh");
+    fetch.args(["-c", &format!("./goldsmith fetch{line}")]).current_dir(root);
+    let fetched = fetch.env("GOLDSMITH_CACHE", project.path("../another-cache")).output().expect("running sh");
+    assert!(fetched.status.success(), "{}", String::from_utf8_lossy(&fetched.stderr));
+    assert!(String::from_utf8_lossy(&fetched.stdout).starts_with("5 packages found"), "{fetched:?}");
+
     let empty = project.path("../empty-cache");
     let project = project.environment("GOLDSMITH_CACHE", empty);
     let connections = mirror.connections();

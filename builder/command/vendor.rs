@@ -68,12 +68,19 @@ impl Vendor {
         let mut absent = BTreeSet::new();
         for name in &names {
             let lock = NoLock::or_load(project, name)?;
-            let downloads = fetch::of_lock(&project.load(name)?.recipe, &lock)?;
+            let recipe = project.load(name)?.recipe;
+            for keyring in recipe.archives.iter().filter_map(|archive| archive.keyring.as_deref()) {
+                archive.keyring(project, keyring)?;
+            }
+            let downloads = fetch::of_lock(&recipe, &lock)?;
             mirror.fetch(&downloads)?;
             absent.extend(archive.packages(&lock, &store)?);
         }
         archive.program()?;
-        archive.file("README", README.as_bytes())?;
+        let all = names.iter().map(String::as_str).collect::<Vec<_>>().join(" ");
+        let built = names.iter().map(String::as_str).filter(|name| *name != TOOLBOX).collect::<Vec<_>>().join(" ");
+        let readme = README.replace("@ALL@", &all).replace("@BUILT@", &built);
+        archive.file("README", readme.as_bytes())?;
         let sums = std::mem::take(&mut archive.sums);
         fs::write(half.path().join("SHA256SUMS"), sums).with_context(cannot)?;
         // Others may read it, as they may any folder that is made.
@@ -92,8 +99,8 @@ What is in this folder builds the images whose locks are in images/, byte for by
 
     sha256sum --check --quiet SHA256SUMS
     export GOLDSMITH_CACHE=$PWD/cache
-    ./goldsmith fetch --from archives
-    ./goldsmith build --offline --locked
+    ./goldsmith fetch --from archives @ALL@
+    ./goldsmith build --offline --locked @BUILT@
 
 Each package is verified against its lock while it is read. Needed are a Linux kernel with user namespaces, for the
 architecture of the locks, and the C library that ./goldsmith was linked with, or newer; else its source, of this version,
@@ -121,6 +128,16 @@ impl Archive<'_> {
             self.file(&format!("images/{name}.lock"), &text)?;
         }
         Ok(())
+    }
+
+    /// A keyring of the project, without which its recipe is none. (Several archives may have one.)
+    fn keyring(&mut self, project: &Project, path: &str) -> anyhow::Result<()> {
+        if self.root.join(path).exists() {
+            return Ok(());
+        }
+        let from = project.root().join(path);
+        let bytes = fs::read(&from).with_context(|| format!("cannot read {}", from.display()))?;
+        self.file(path, &bytes)
     }
 
     /// The packages of a lock, and what of its Release files and indices is in the store; the names of what is not.
