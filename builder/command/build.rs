@@ -91,7 +91,8 @@ impl Build {
             serde_json::to_writer(&mut *out, &BTreeMap::from([("include", include)])).map_err(std::io::Error::from)?;
             return Ok(writeln!(out)?);
         }
-        let missing = plans.iter().any(|plan| build::Built::still_there(plan, &root.join(&plan.recipe.name)).is_none());
+        let is_there = |plan: &Plan| build::Built::still_there(plan, &root.join(&plan.recipe.name)).is_some();
+        let missing = self.cache_to.is_some() || !plans.iter().all(is_there);
         // Before any thread is started, and only if there is something to build: user namespaces may be forbidden here.
         let namespace = if missing { Some(Namespace::enter()?) } else { None };
         if missing {
@@ -114,27 +115,28 @@ impl Build {
             }
         }
         let jobs = self.jobs.map_or_else(processors, usize::from);
+        let workshop = namespace.map(|namespace| {
+            let (store, progress) = (store.clone(), progress.clone());
+            Workshop { namespace, store, progress, jobs, keep: self.keep }
+        });
         let mut results = BTreeMap::new();
         for plan in &plans {
             let name = &plan.recipe.name;
             let out = root.join(name);
-            let built = match (build::Built::still_there(plan, &out), namespace) {
+            let built = match (build::Built::still_there(plan, &out), &workshop) {
                 (Some(built), _) => built,
-                (None, Some(namespace)) => {
-                    let (store, progress) = (store.clone(), progress.clone());
-                    let workshop = Workshop { namespace, store, progress, jobs, keep: self.keep };
+                (None, Some(workshop)) => {
                     if let Some(repository) = &self.cache_from {
-                        cached(project, repository, &workshop, |cache| cache.pull(plan))?;
+                        cached(project, repository, workshop, |cache| cache.pull(plan))?;
                     }
-                    let built = build::build(plan, &workshop, &out)?;
-                    if let Some(repository) = &self.cache_to {
-                        cached(project, repository, &workshop, |cache| cache.push(plan))?;
-                    }
-                    built
+                    build::build(plan, workshop, &out)?
                 }
                 (None, None) => anyhow::bail!("{} was removed while it was looked at; build again", out.display()),
             };
             self.remember(project, plan, &built)?;
+            if let (Some(repository), Some(workshop)) = (&self.cache_to, &workshop) {
+                cached(project, repository, workshop, |cache| cache.push(plan))?;
+            }
             results.insert(name.clone(), built);
         }
         if self.json {

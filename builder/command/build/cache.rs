@@ -68,17 +68,25 @@ impl Cache<'_> {
                 return Ok(());
             }
         };
-        let rootfs = read::rootfs(&layout).with_context(|| format!("{} is damaged", self.reference(plan)))?;
+        let rootfs = match read::rootfs(&layout) {
+            Ok(rootfs) => rootfs,
+            Err(why) => {
+                step.done(&format!("not used: {} is damaged: {why}", self.reference(plan)));
+                return Ok(());
+            }
+        };
         let root = scratch.path().join("root");
         fs::create_dir(&root).with_context(|| format!("cannot make {}", root.display()))?;
         materialise(&rootfs, &BTreeMap::new(), &root)?;
-        let entries = scan(&root, workshop.jobs)?;
-        let found = Listing::of(&build::bare(plan, &Tree { root: root.clone(), entries })?).digest();
-        if found != *wanted {
+        let tree = Tree { entries: scan(&root, workshop.jobs)?, root };
+        let bare = build::bare(plan, &tree)?;
+        if Listing::of(&bare).digest() != *wanted {
             step.done(&format!("not used: {} is another tree than the lock names", self.reference(plan)));
             return Ok(());
         }
-        workshop.keep_tree(&plan.ingredients(), &root)?;
+        // What sealing takes away was not compared, and so is not kept.
+        materialise(&bare, &tree.entries, &tree.root)?;
+        workshop.keep_tree(&plan.ingredients(), &tree.root)?;
         step.done(&format!("the tree of {name} came from {}", self.reference(plan)));
         Ok(())
     }
