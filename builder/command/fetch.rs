@@ -85,9 +85,14 @@ fn found(folder: &Path, downloads: &[Download], store: &Store, out: &mut dyn Wri
             }
         }
     }
-    if let Some(first) = missing.first() {
+    if !missing.is_empty() {
         let (count, folder) = (missing.len(), folder.display());
-        anyhow::bail!("{count} packages of the locks are not in {folder}: {} and others", first.name);
+        let names: Vec<&str> = missing.iter().take(3).map(|download| download.name.as_str()).collect();
+        let more = if count > names.len() { ", …" } else { "" };
+        anyhow::bail!(
+            "{count} packages of the locks are not in {folder} ({}{more}); the others are in the store\n             help: they are known by their digests, so that another version, or a damaged file, is not found",
+            names.join(", ")
+        );
     }
     writeln!(out, "{files} packages found, {}; {present} were there already", bytes(size))?;
     Ok(())

@@ -60,6 +60,9 @@ impl Vendor {
             let message = format!("{} is there already", self.folder.display());
             return Err(Usage { message, help: Some("name a folder that is not".to_owned()) }.into());
         }
+        for name in &names {
+            NoLock::or_load(project, name)?;
+        }
         let parent = self.folder.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let cannot = || format!("cannot write {}", self.folder.display());
         let half = tempfile::Builder::new().prefix(".vendor-").tempdir_in(parent).with_context(cannot)?;
@@ -85,7 +88,8 @@ impl Vendor {
         fs::write(half.path().join("SHA256SUMS"), sums).with_context(cannot)?;
         // Others may read it, as they may any folder that is made.
         fs::set_permissions(half.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).with_context(cannot)?;
-        fs::rename(half.keep(), &self.folder).with_context(cannot)?;
+        fs::rename(half.path(), &self.folder).with_context(cannot)?;
+        let _moved = half.keep();
         for name in &absent {
             writeln!(out, "without {name}: it was verified when the lock was written, and not kept")?;
         }
