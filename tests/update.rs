@@ -144,6 +144,7 @@ fn the_trackers_data_is_fetched_once_and_kept_for_when_it_is_not_reached() {
     tracker.fault("json", Fault::Unavailable, usize::MAX);
     assert_eq!(open(&[]), Some(0));
     assert_eq!(open(&["--offline"]), Some(0));
+    project.run(&["update", "--offline", "--tracker", &url]).succeeds().says("hello: the archives were not asked");
     let elsewhere = format!("{}/other", tracker.url());
     project.run(&["update", "--tracker", &elsewhere]).fails_with(&["cannot fetch the security tracker's data"]);
     project.run(&["update", "--tracker", "http://tracker.example/json"]).code(2);

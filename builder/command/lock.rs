@@ -31,23 +31,30 @@ pub struct Lock {
     /// Keep nothing of the locks that are there: take the newest versions that the archives have.
     #[arg(long)]
     update: bool,
-    /// Accept Release files that are no longer valid: of a mirror that lags behind.
-    #[arg(long, env = "GOLDSMITH_ALLOW_STALE", value_parser = clap::builder::BoolishValueParser::new())]
-    allow_stale: bool,
-    /// Take Debian's archives from here instead (`debian` and `debian-security` are looked for below it).
-    #[arg(long, value_name = "URL", env = "GOLDSMITH_MIRROR")]
-    mirror: Option<String>,
+    #[command(flatten)]
+    archives: Archives,
     /// Print what was locked as JSON.
     #[arg(long)]
     json: bool,
+}
+
+// How archives are asked, by whoever asks them what they have now. (A doc comment would become that of the verb.)
+#[derive(Debug, Args)]
+pub(super) struct Archives {
+    /// Accept Release files that are no longer valid: of a mirror that lags behind.
+    #[arg(long, env = "GOLDSMITH_ALLOW_STALE", value_parser = clap::builder::BoolishValueParser::new())]
+    pub allow_stale: bool,
+    /// Take Debian's archives from here instead (`debian` and `debian-security` are looked for below it).
+    #[arg(long, value_name = "URL", env = "GOLDSMITH_MIRROR")]
+    pub mirror: Option<String>,
 }
 
 impl Lock {
     pub fn run(self, project: &Project, progress: &Progress, out: &mut dyn Write) -> anyhow::Result<()> {
         let recipes = recipes(project, &self.images)?;
         let store = Store::open_default()?.reporting(progress);
-        let mirror = Mirror::discover(&Options::from_environment(self.mirror.clone()), &store, progress)?;
-        let ask = Ask { project, mirror: &mirror, allow_stale: self.allow_stale, progress };
+        let mirror = Mirror::discover(&Options::from_environment(self.archives.mirror.clone()), &store, progress)?;
+        let ask = Ask { project, mirror: &mirror, allow_stale: self.archives.allow_stale, progress };
         let answers = ask.answers(&recipes, if self.update { Keep::Nothing } else { Keep::Satisfying })?;
         for answer in &answers {
             answer.lock.save(&project.lock(&answer.lock.image))?;

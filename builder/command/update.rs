@@ -17,7 +17,7 @@ use clap::Args;
 use flate2::read::GzDecoder;
 
 use super::lock::answers::{Answer, Ask, Keep};
-use super::lock::recipes;
+use super::lock::{Archives, recipes};
 use super::shell::Ended;
 use super::{NoLock, fetch, print_json};
 use crate::debian::changelog;
@@ -65,12 +65,8 @@ pub struct Update {
     /// Let packages go back to older versions, where the archive has only those.
     #[arg(long)]
     allow_downgrade: bool,
-    /// Accept Release files that are no longer valid: of a mirror that lags behind.
-    #[arg(long, env = "GOLDSMITH_ALLOW_STALE", value_parser = clap::builder::BoolishValueParser::new())]
-    allow_stale: bool,
-    /// Take Debian's archives from here instead (`debian` and `debian-security` are looked for below it).
-    #[arg(long, value_name = "URL", env = "GOLDSMITH_MIRROR")]
-    mirror: Option<String>,
+    #[command(flatten)]
+    archives: Archives,
     /// Print the report as JSON: `goldsmith schema update` describes it.
     #[arg(long)]
     json: bool,
@@ -80,7 +76,7 @@ impl Update {
     pub fn run(self, project: &Project, progress: &Progress, out: &mut dyn Write) -> anyhow::Result<()> {
         let recipes = recipes(project, &self.images)?;
         let store = Store::open_default()?.reporting(progress);
-        let options = Options::from_environment(self.mirror.clone());
+        let options = Options::from_environment(self.archives.mirror.clone());
         let mirror = Mirror::discover(&options, &store, progress)?;
         let tracker = self.tracker(&mirror, options.mirror.is_none(), progress)?;
         let answers = if self.offline {
@@ -88,23 +84,22 @@ impl Update {
         } else {
             let vulnerable = vulnerable(project, &recipes, tracker.as_ref())?;
             let keep = if self.security { Keep::AllButSecurity(&vulnerable) } else { Keep::Nothing };
-            Ask { project, mirror: &mirror, allow_stale: self.allow_stale, progress }.answers(&recipes, keep)?
+            Ask { project, mirror: &mirror, allow_stale: self.archives.allow_stale, progress }.answers(&recipes, keep)?
         };
         let mut reports = Vec::new();
         for (recipe, answer) in recipes.iter().zip(&answers) {
             let changes = self.changes(answer)?;
-            let fixed = match self.check {
-                _ if changes.is_empty() => BTreeMap::new(),
-                true => BTreeMap::new(),
-                false => {
-                    let new = changed(&answer.lock, &changes);
-                    mirror.fetch(&fetch::of_lock(recipe, &Lock { packages: new.clone(), ..answer.lock.clone() })?)?;
-                    fixed(&changes, &new, &store)?
-                }
+            let fixed = if self.check || changes.is_empty() {
+                BTreeMap::new()
+            } else {
+                let new = changed(&answer.lock, &changes);
+                mirror.fetch(&fetch::of_lock(recipe, &Lock { packages: new.clone(), ..answer.lock.clone() })?)?;
+                fixed(&changes, &new, &store)?
             };
             let open = tracker.as_ref().map(|tracker| open(tracker, recipe, &answer.lock));
             let bytes = changes.iter().map(|change| change.bytes).sum();
-            reports.push(Report { image: recipe.name.clone(), packages: changes, bytes, fixed, open });
+            let (image, asked) = (recipe.name.clone(), !self.offline);
+            reports.push(Report { image, asked, packages: changes, bytes, fixed, open });
         }
         if let Some(path) = &self.markdown {
             let mut text = Vec::new();

@@ -15,6 +15,8 @@ use crate::progress::bytes;
 pub(super) struct Report {
     /// The image.
     pub image: String,
+    /// Whether the archives were asked what they have.
+    pub asked: bool,
     /// Its packages that change, by name.
     pub packages: Vec<Change>,
     /// What is to be fetched, in bytes.
@@ -91,6 +93,11 @@ impl Report {
         }
     }
 
+    /// What is said where no package changes.
+    fn nothing(&self) -> &'static str {
+        if self.asked { "nothing to update" } else { "the archives were not asked" }
+    }
+
     /// What is said of what is still open.
     fn open_line(&self) -> String {
         match &self.open {
@@ -109,7 +116,7 @@ impl Report {
     /// For people.
     pub(super) fn write(&self, out: &mut dyn Write) -> io::Result<()> {
         if self.packages.is_empty() {
-            writeln!(out, "{}: nothing to update", self.image)?;
+            writeln!(out, "{}: {}", self.image, self.nothing())?;
         } else {
             writeln!(out, "{}: {} packages, {} to fetch", self.image, self.packages.len(), bytes(self.bytes))?;
         }
@@ -127,7 +134,7 @@ impl Report {
     pub(super) fn markdown(&self, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "### {}\n", self.image)?;
         if self.packages.is_empty() {
-            writeln!(out, "Nothing to update.")?;
+            writeln!(out, "{}.", self.nothing())?;
         } else {
             writeln!(out, "{} packages, {} to fetch.\n", self.packages.len(), bytes(self.bytes))?;
             writeln!(out, "| packages | version | from | mends | asked for by |\n|---|---|---|---|---|")?;
