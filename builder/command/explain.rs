@@ -120,10 +120,17 @@ impl Image<'_> {
         })
     }
 
-    /// The rule of a firewall of this name.
-    fn rule(&self, name: &str) -> String {
-        let wanted = format!("name = \"{name}\"");
-        self.line(None, |line| line == wanted).unwrap_or_else(|| "its recipe".to_owned())
+    /// Where the rule `name` of a `table` of the firewall is: two tables may have one of the same name.
+    fn rule(&self, table: &str, name: &str) -> String {
+        let (wanted, header) = (format!("name = \"{name}\""), format!("[[firewall.{table}]]"));
+        let inside = std::cell::Cell::new(false);
+        let is_it = |line: &str| {
+            if line.starts_with('[') {
+                inside.set(line == header);
+            }
+            inside.get() && line == wanted
+        };
+        self.line(None, is_it).unwrap_or_else(|| "its recipe".to_owned())
     }
 
     fn port(&self, (port, is_udp): (u16, bool), out: &mut dyn Write) -> anyhow::Result<bool> {
@@ -150,7 +157,7 @@ impl Image<'_> {
                 Source::Peer(peer) => format!("the peer `{peer}`, whose addresses an instance is told"),
             };
             let rate = rule.rate.map_or_else(String::new, |rate| format!(", each source {rate} at most"));
-            let (name, line) = (&rule.name, self.rule(&rule.name));
+            let (name, line) = (&rule.name, self.rule("accept", &rule.name));
             writeln!(out, "{image}: {protocol} {port} is open to {whom}{rate}\n  rule `{name}`, {line}")?;
         }
         if rules.is_empty() {
@@ -172,7 +179,7 @@ impl Image<'_> {
                         }
                         Destination::Instance(name) => format!("`{name}`, whose addresses an instance is told"),
                     };
-                    let (name, line) = (&rule.name, self.rule(&rule.name));
+                    let (name, line) = (&rule.name, self.rule("egress.allow", &rule.name));
                     writeln!(out, "{image}: {protocol} {port} of {whom} is reached\n  rule `{name}`, {line}")?;
                 }
             }
