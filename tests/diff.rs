@@ -29,3 +29,29 @@ fn what_cannot_be_compared_is_said() {
     project.run(&["diff", "hello", "hello"]).fails_with(&["there is no image", "goldsmith build hello"]);
     project.run(&["diff", "helo", "hello"]).code(2);
 }
+
+#[test]
+fn two_reports_differ_in_who_reaches_what() {
+    let report = |tcp: &str| {
+        format!(
+            r#"[{{ "image": "db", "plan": "sha256:0", "steps": [], "exposure": [
+                {{ "host": "world", "at": "ipv4", "tcp": [{tcp}], "udp": [], "ping": true, "probes": 3 }},
+                {{ "host": "peer api", "at": "ipv4", "tcp": [3306], "udp": [], "ping": true, "probes": 3 }} ] }}]"#
+        )
+    };
+    let project = Project::new().recipe("hello", "suite = \"trixie\"\n");
+    let project = project.write("old.json", report("").as_bytes()).write("new.json", report("22").as_bytes());
+    let project = project.write("none.json", b"{}");
+    let differs = project.run(&["diff", "old.json", "new.json", "--exit-code"]);
+    differs
+        .code(3)
+        .says("exposure: 1 differ")
+        .says("db, world, ipv4")
+        .says("- tcp; udp; ping")
+        .says("+ tcp 22; udp; ping");
+    project.run(&["diff", "old.json", "old.json", "--exit-code"]).code(0);
+    project
+        .run(&["diff", "old.json", "none.json"])
+        .fails_with(&["none.json is no report of `goldsmith verify --json`"]);
+    project.run(&["diff", "old.json", "hello.lock"]).code(1);
+}
