@@ -159,8 +159,8 @@ impl Sandbox {
         self
     }
 
-    /// Leaves programs in this machine's network: for a virtual machine whose ports are to be reached from here, and never for
-    /// what makes a byte of an artifact.
+    /// Leaves programs in this machine's network: for a virtual machine whose ports are to be reached from here, and for a client
+    /// of registries, of which nothing is believed; never for what makes a byte of an artifact.
     #[must_use]
     pub fn with_network(mut self) -> Self {
         self.network = Network::Host;

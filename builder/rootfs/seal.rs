@@ -2,7 +2,7 @@
 //!
 //! One table: what is removed, emptied or put in order, and why. After it every time is at most the epoch of the lock.
 //! Directories, and what maintainer scripts made, all have one constant time: one that moved with the lock would change every
-//! layer of an image with every patch, since each holds the directories that its files are in, and 15 MB of Python's bytecode
+//! layer of an image with every patch, since each holds the directories that its files are in, and 8 MB of Python's bytecode
 //! and of CA certificates would be pulled again although no byte of them is another. Files that people write, and browsers
 //! cache, have the epoch, and dpkg's state too, which is another one each time. Sources: systemd's «Building Images Safely», virt-sysprep(1), debuerreotype's
 //! and mmdebstrap's lists, and what two builds of one lock were seen to differ in.
