@@ -66,6 +66,8 @@ pub struct Jail {
     pub samples: Vec<String>,
     /// Lines that must not.
     pub innocent: Vec<String>,
+    /// How somebody fails at what it guards.
+    pub attempt: Option<Attempt>,
     /// The recipe that adds it.
     pub by: String,
 }
@@ -78,6 +80,22 @@ pub enum Reads {
     Journal(String),
     /// Files.
     Logs(Vec<String>),
+}
+
+/// How somebody fails for real at what a jail guards: what `goldsmith verify` does until the jail bans.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Attempt {
+    /// A login by SSH as this user, with a key that opens nothing.
+    Ssh(String),
+    /// A login to MariaDB or MySQL as this user, by TLS, with a wrong password.
+    Mysql(String),
+    /// A request by HTTP: its first line, and further lines of its head.
+    Http(String),
+    /// The same by HTTPS.
+    Https(String),
+    /// Being banned by the jail of this name.
+    Bans(String),
 }
 
 /// What a ban closes.
@@ -103,6 +121,20 @@ impl Default for Fail2ban {
             ignore: vec![],
             jails: BTreeMap::new(),
         }
+    }
+}
+
+impl Attempt {
+    /// The port of TCP at which it is made, of those of its jail: the usual one if it is among them, else the first. None: at none.
+    pub fn port(&self, ports: &[u16]) -> Option<u16> {
+        let usual = match self {
+            Self::Ssh(_) => 22,
+            Self::Mysql(_) => 3306,
+            Self::Http(_) => 80,
+            Self::Https(_) => 443,
+            Self::Bans(_) => return None,
+        };
+        ports.iter().find(|port| **port == usual).or(ports.first()).copied()
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::table::JailTable;
-use super::{Fail2ban, Scope};
+use super::{Attempt, Fail2ban, Jail, Scope};
 use crate::recipe::fold::{Once, said_by_parent};
 use crate::recipe::problem::{Place, Problem};
 use crate::recipe::source::Source;
@@ -61,18 +61,42 @@ impl Sum {
             ignore: self.ignore,
             jails: BTreeMap::new(),
         };
+        let mut places = BTreeMap::new();
         for (name, (table, by, place)) in self.jails {
             let jail = table.jail(&name, &by, &folded);
             if jail.scope == Scope::Ports && jail.ports.is_empty() {
                 let problem = Problem::error(format!("a ban of the jail `{name}` closes nothing"));
-                problems.push(problem.at(place, "no ports").help("add `ports = […]`, or `scope = \"all\"`"));
+                problems.push(problem.at(place.clone(), "no ports").help("add `ports = […]`, or `scope = \"all\"`"));
             } else if jail.increment && jail.ban > folded.longest {
                 let problem = Problem::error(format!("a ban of the jail `{name}` is longer than the longest one"));
                 let help = format!("it lasts {} s: make `longest` in `[fail2ban]` at least that", jail.ban);
-                problems.push(problem.at(place, format!("longer than {} s", folded.longest)).help(help));
+                problems.push(problem.at(place.clone(), format!("longer than {} s", folded.longest)).help(help));
             }
+            places.insert(name.clone(), place);
             folded.jails.insert(name, jail);
         }
+        for (name, place) in places {
+            if let Some((label, help)) = untried(&folded.jails[&name], &folded.jails) {
+                let problem = Problem::error(format!("what is to be tried at the jail `{name}` leads nowhere"));
+                problems.push(problem.at(place, label).help(help));
+            }
+        }
         folded
+    }
+}
+
+/// What an attempt lacks that only all jails together show, and what to do about it.
+fn untried(jail: &Jail, jails: &BTreeMap<String, Jail>) -> Option<(String, String)> {
+    let attempt = jail.attempt.as_ref()?;
+    match attempt {
+        Attempt::Bans(other) => match jails.get(other).map(|other| &other.attempt) {
+            None => Some((format!("there is no jail `{other}`"), "name a jail whose bans it counts".to_owned())),
+            Some(None | Some(Attempt::Bans(_))) => {
+                let help = format!("say in the jail `{other}` how somebody fails: `attempt = {{ ssh = \"root\" }}`");
+                Some((format!("nothing can be tried at `{other}`"), help))
+            }
+            Some(_) => None,
+        },
+        _ => jail.ports.is_empty().then(|| ("at no port".to_owned(), "add `ports = […]`".to_owned())),
     }
 }

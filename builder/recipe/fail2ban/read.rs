@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use toml::Spanned;
 
+use super::Attempt;
 use super::table::{Fail2banTable, JailTable};
 use crate::recipe::problem::{Place, Problem, Text};
 use crate::recipe::source::is_name;
@@ -91,6 +92,11 @@ fn check_jail(name: &Spanned<String>, jail: &JailTable, text: &Text, problems: &
             say("this is not a line of a log".to_owned(), text.at(line.span()), "empty, or several lines", help);
         }
     }
+    if let Some(attempt) = &jail.attempt
+        && let Some(help) = cannot_be_made(attempt.get_ref())
+    {
+        say(format!("nobody can try this at the jail `{called}`"), text.at(attempt.span()), "no attempt", help);
+    }
     if let Some(both) =
         jail.samples.iter().find(|one| jail.innocent.iter().any(|other| other.get_ref() == one.get_ref()))
     {
@@ -101,6 +107,24 @@ fn check_jail(name: &Spanned<String>, jail: &JailTable, text: &Text, problems: &
             "also in `innocent`",
             "remove one of them",
         );
+    }
+}
+
+/// Why an attempt is none, as what to write in its place.
+fn cannot_be_made(attempt: &Attempt) -> Option<&'static str> {
+    match attempt {
+        Attempt::Ssh(user) | Attempt::Mysql(user) if is_word(user) => None,
+        Attempt::Ssh(_) | Attempt::Mysql(_) => Some("write the name of a user, of letters, digits, `-` and `_`"),
+        Attempt::Bans(jail) if is_name(jail) => None,
+        Attempt::Bans(_) => Some("write the name of the jail whose bans it counts"),
+        Attempt::Http(request) | Attempt::Https(request) => {
+            let line = request.lines().next().unwrap_or_default();
+            let is_request = line.split(' ').filter(|word| !word.is_empty()).count() == 3 && line.contains(" HTTP/1.");
+            let printable = request.chars().all(|letter| letter == '\n' || !letter.is_control());
+            let help = "write the first line of a request, as it goes over the wire, and further ones of its head after `\\n`: \
+                        `GET /.git HTTP/1.1`";
+            (!is_request || !printable).then_some(help)
+        }
     }
 }
 

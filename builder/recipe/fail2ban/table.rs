@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{Fail2ban, Jail, Reads, Scope};
+use super::{Attempt, Fail2ban, Jail, Reads, Scope};
 
 /// Who tries too often is banned. All times are in seconds.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -79,6 +79,11 @@ pub struct JailTable {
     /// Lines that must not be one.
     #[schemars(with = "Vec<String>")]
     pub innocent: Vec<Spanned<String>>,
+    /// How somebody fails for real at what it guards, which `goldsmith verify` does: a login as this user, `{ ssh = "root" }` or
+    /// `{ mysql = "app" }`; a request, `{ https = "GET /.git HTTP/1.1" }` or `{ http = "…" }`; being banned by another jail,
+    /// `{ bans = "sshd" }`.
+    #[schemars(with = "Attempt")]
+    pub attempt: Option<Spanned<Attempt>>,
 }
 
 impl JailTable {
@@ -102,6 +107,7 @@ impl JailTable {
             increment: self.increment.unwrap_or(defaults.increment),
             samples: texts(&self.samples),
             innocent: texts(&self.innocent),
+            attempt: self.attempt.as_ref().map(|attempt| attempt.get_ref().clone()),
             by: by.to_owned(),
         }
     }

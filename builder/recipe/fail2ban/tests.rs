@@ -120,3 +120,29 @@ fn a_child_adds_jails_and_says_none_again() {
     let again = fold_with(SSHD).unwrap_err();
     assert_eq!(again[0].to_string(), "recipes/web.toml:2:17: error: the jail `sshd` is said by the parent already");
 }
+
+#[test]
+fn what_verify_is_to_try_can_be_tried() {
+    let of = |attempt: &str| wrong(&format!("{SSHD}ports = [22]\nattempt = {attempt}\n"));
+    for right in ["{ ssh = \"root\" }", "{ mysql = \"app_1\" }", "{ http = \"GET /a?b=c HTTP/1.1\\nUser-Agent: x\" }"] {
+        assert_eq!(of(right), [""; 0], "{right}");
+    }
+    for nothing in
+        ["{ ssh = \"a b\" }", "{ https = \"GET /\" }", "{ http = \"GET / HTTP/1.1\\r\" }", "{ bans = \"A\" }"]
+    {
+        let wrong = of(nothing);
+        assert_eq!(wrong[0], "recipes/web.toml:6:11: error: nobody can try this at the jail `sshd`", "{nothing}");
+    }
+    let nowhere = "recipes/web.toml:2:17: error: what is to be tried at the jail `sshd` leads nowhere";
+    assert_eq!(of("{ bans = \"other\" }"), [nowhere]);
+    assert_eq!(of("{ bans = \"sshd\" }"), [nowhere], "which is tried by nothing but its own bans");
+    assert_eq!(wrong(&format!("{SSHD}attempt = {{ ssh = \"root\" }}\n")), [nowhere], "there is no port");
+    assert!(of("{ telnet = \"x\" }")[0].contains("unknown variant `telnet`"));
+}
+
+#[test]
+fn an_attempt_is_made_where_such_a_thing_is_usually_tried() {
+    let https = Attempt::Https("GET / HTTP/1.1".to_owned());
+    assert_eq!((https.port(&[80, 443]), https.port(&[80, 8443]), https.port(&[])), (Some(443), Some(80), None));
+    assert_eq!(Attempt::Bans("sshd".to_owned()).port(&[22]), None);
+}
