@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! SMBIOS strings ─▶ systemd: a unit, and a drop-in that wants it ─▶ sh, when the machine has booted
-//!                                                                   └─▶ a serial port of its own: what it says, its exit code
+//!                                                                   ├─▶ a serial port of its own: what it says, its exit code
+//!                                      commands, one a line ─▶ LISTEN ─▶ the same port: what each says, and `@@DONE`
 //! ```
 //!
 //! Any host may give its guests such strings (systemd.system-credentials(7), smbios-type-11(7)); a cloud's host does not, and
@@ -15,11 +16,26 @@ use base64::prelude::BASE64_STANDARD;
 const BEGIN: &str = "@@BEGIN\n";
 const EXIT: &str = "@@EXIT ";
 
+/// Behind what a line that it was asked says: its number, and the exit code.
+const DONE: &str = "@@DONE";
+
+/// Said when it can be asked, at each start of the machine.
+const READY: &str = "@@READY";
+
+/// The end of a command that does, from then on, what it is asked through the port: a number and a line of shell each.
+pub const LISTEN: &str = "
+    echo @@READY
+    while read -r number line; do
+        sh -c \"$line\" </dev/null
+        echo \"@@DONE $number $?\"
+    done </dev/ttyS1
+";
+
 /// The SMBIOS strings that make a machine run `command` as root when it has booted, and shut down after it. Its output is on
 /// the second serial port.
 pub(super) fn strings(command: &str) -> [String; 2] {
     let script = format!(
-        "exec >/dev/ttyS1 2>&1\nstty -F /dev/ttyS1 raw\nprintf '{}'\nsystemctl is-system-running --wait >/dev/null\n\
+        "exec >/dev/ttyS1 2>&1\nstty -F /dev/ttyS1 raw -echo\nprintf '{}'\nsystemctl is-system-running --wait >/dev/null\n\
          cd /\n(\n{command}\n)\necho \"{EXIT}$?\"\nsystemctl poweroff\n",
         BEGIN.replace('\n', "\\n")
     );
@@ -43,6 +59,18 @@ pub fn credential(name: &str, value: &str) -> String {
 pub(super) fn said(output: &str) -> String {
     let output = output.replace('\r', "");
     output.split_once(BEGIN).map_or_else(String::new, |(_, said)| said.to_owned())
+}
+
+/// At how many starts of the machine it has come to listening.
+pub(super) fn heard(said: &str) -> usize {
+    said.lines().filter(|line| *line == READY).count()
+}
+
+/// What the line `number` said after `before` bytes of all that was `said`, and its exit code; none, if it is under way.
+pub(super) fn answered(said: &str, before: usize, number: u32) -> Option<(String, u8)> {
+    let (answer, code) = said.get(before..)?.split_once(&format!("{DONE} {number} "))?;
+    let code = code.split_once('\n')?.0.parse().ok()?;
+    Some((answer.to_owned(), code))
 }
 
 /// What the command said and its exit code, of what came over the second serial port; none, if it did not come to its end.
@@ -69,6 +97,11 @@ mod tests {
         assert_eq!(ended("noise\r\n@@BEGIN\none\r\ntwo\n@@EXIT 7\n"), Some(("one\ntwo\n".to_owned(), 7)));
         assert_eq!(ended("@@BEGIN\none\n@@EXIT 0\nno bus\n"), Some(("one\n".to_owned(), 0)));
         assert_eq!(ended("@@BEGIN\none\n"), None);
+        let said_so_far = "end\na\n@@DONE 1 0\nb\n@@DONE 2 5\n";
+        assert_eq!(answered(said_so_far, 4, 1), Some(("a\n".to_owned(), 0)));
+        assert_eq!(answered(said_so_far, 17, 2), Some(("b\n".to_owned(), 5)));
+        assert_eq!((heard("a\n@@READY\n@@BEGIN\n@@READY\n"), heard(LISTEN)), (2, 0));
+        assert_eq!((answered(said_so_far, 17, 3), answered("@@DONE 1 0", 0, 1)), (None, None));
         assert_eq!((said("noise\r\n@@BEGIN\none\r\n"), said("noise")), ("one\n".to_owned(), String::new()));
     }
 }

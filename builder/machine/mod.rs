@@ -146,6 +146,11 @@ impl Host<'_> {
         }
     }
 
+    /// A sandbox with the scratch directory, for clients of the toolbox: they reach loopback of this machine, and whatever it does.
+    pub fn reaching_loopback(&self) -> Sandbox {
+        self.sandbox().with_network()
+    }
+
     /// Makes a key of ssh for one time, as [`KEY`] in the scratch directory; its public half.
     ///
     /// # Errors
@@ -186,7 +191,12 @@ impl Machine {
         // `timeout` also keeps Ctrl-C of the terminal from QEMU, which would take it for a pulled plug.
         let mut argv = words(&format!("timeout -k 5 {limit}"));
         argv.extend(arguments);
-        argv.extend(words("-serial file:/mnt/console -serial file:/mnt/output"));
+        argv.extend(words("-serial file:/mnt/console"));
+        // What the errand says is written down; what it is asked comes by the socket.
+        argv.extend(words(
+            "-chardev socket,id=errand,path=/mnt/errand,server=on,wait=off,logfile=/mnt/output,logappend=off",
+        ));
+        argv.extend(words("-serial chardev:errand"));
         argv.extend(words("-monitor unix:/mnt/monitor,server=on,wait=off"));
         Ok(Running::new(sandbox, argv, host.scratch, progress))
     }

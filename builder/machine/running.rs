@@ -1,7 +1,8 @@
 //! A machine under way: its milestones, its end, its power button.
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{self, Write};
+use std::net::Shutdown;
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -30,6 +31,12 @@ pub struct Running {
     plug: Plug,
     step: Step,
     milestones: Milestones,
+    /// Its starts before this one: when each began, and how far it came.
+    before: Vec<(Duration, Milestones)>,
+    /// When this one began, and how much of the console is older, in bytes.
+    began: (Duration, usize),
+    /// How many lines its errand was asked.
+    asked: u32,
     interrupts: Interrupts,
 }
 
@@ -46,6 +53,9 @@ impl Running {
             interrupts: Interrupts::listen(),
             step: progress.step("boot", Total::Unknown),
             milestones: Milestones::default(),
+            before: Vec::new(),
+            began: (Duration::ZERO, 0),
+            asked: 0,
             plug: Plug { scratch: scratch.to_owned(), thread: Some(thread::spawn(move || sandbox.run(&argv))) },
         }
     }
@@ -53,6 +63,12 @@ impl Running {
     /// When it got where.
     pub fn milestones(&self) -> &Milestones {
         &self.milestones
+    }
+
+    /// Each of its starts: when it began, and when it got where; all from the first power-on.
+    pub fn starts(&self) -> Vec<(Duration, Milestones)> {
+        let this = (self.began.0, self.milestones.clone());
+        self.before.iter().cloned().chain([this]).collect()
     }
 
     /// What its console has said so far.
@@ -79,6 +95,54 @@ impl Running {
     /// As [`Running::until`].
     pub fn until_said(&mut self, line: &str, (awaited, limit): (&str, u32)) -> Result<(), MachineError> {
         self.wait((awaited, limit), |running| running.said().lines().any(|said| said == line))
+    }
+
+    /// Has its errand, which ends in [`errand::LISTEN`], run a line of shell as root: what that said, and its exit code.
+    ///
+    /// # Errors
+    /// As [`Running::until`]; `limit` is in seconds from now.
+    pub fn ask(&mut self, line: &str, limit: u32) -> Result<(String, u8), MachineError> {
+        let limit = u32::try_from(self.step.elapsed().as_secs()).unwrap_or(u32::MAX).saturating_add(limit);
+        let starts = self.before.len() + 1;
+        self.wait(("listening to what it is asked", limit), |running| errand::heard(&running.said()) >= starts)?;
+        self.asked += 1;
+        let (number, before) = (self.asked, self.said().len());
+        // Kept until the answer is there: what is on its way through a connection that is closed is lost. And read, though it is
+        // all in the file too: a connection that is full stops what writes to it.
+        let connection = self.plug.write("errand", &format!("{number} {line}\n"));
+        let draining = connection.and_then(|connection| {
+            let mut reading = connection.try_clone()?;
+            let thread = thread::spawn(move || drop(io::copy(&mut reading, &mut io::sink())));
+            Ok((connection, thread))
+        });
+        let path = || self.plug.scratch.join("errand");
+        let (connection, thread) = draining.map_err(|cause| MachineError::File { path: path(), cause })?;
+        self.wait((line, limit), |running| errand::answered(&running.said(), before, number).is_some())?;
+        // QEMU may have ended; then so has the thread.
+        drop(connection.shutdown(Shutdown::Both));
+        drop(thread.join());
+        Ok(errand::answered(&self.said(), before, number).unwrap_or_default())
+    }
+
+    /// Asks it the same way to start again, as its owner would, and forgets the milestones of this start.
+    ///
+    /// # Errors
+    /// Somebody pressed Ctrl-C; it has ended.
+    pub fn reboot(&mut self) -> Result<(), MachineError> {
+        self.ask("systemctl reboot", 60)?;
+        self.again();
+        Ok(())
+    }
+
+    /// Cuts its power, and gives it back.
+    pub fn cut(&mut self) {
+        self.plug.tell("system_reset");
+        self.again();
+    }
+
+    fn again(&mut self) {
+        self.before.push((self.began.0, std::mem::take(&mut self.milestones)));
+        self.began = (self.step.elapsed(), self.console().len());
     }
 
     /// Whether it is still there, and nobody wants it to end.
@@ -147,7 +211,7 @@ impl Running {
     fn look(&mut self, awaited: &str) -> Result<Option<Output>, MachineError> {
         thread::sleep(LOOK);
         let console = self.console();
-        self.milestones.look(&console, &self.step);
+        self.milestones.look(console.get(self.began.1..).unwrap_or_default(), &self.step);
         if let Some((_, why)) = console.split_once(PANIC) {
             let why = why.lines().next().unwrap_or_default().trim_matches([':', ' ']).to_owned();
             return Err(MachineError::Panicked { awaited: awaited.to_owned(), why, console: self.last_lines() });
@@ -182,12 +246,16 @@ impl Running {
 impl Plug {
     /// One line to QEMU's monitor. A machine that has ended does not hear it, and that is as well.
     fn tell(&self, line: &str) {
+        drop(self.write("monitor", &format!("{line}\n")));
+    }
+
+    /// Writes to a socket of QEMU's; the connection.
+    fn write(&self, socket: &str, text: &str) -> io::Result<UnixStream> {
         // By way of a descriptor: the path of a socket has at most 107 bytes (unix(7)).
-        let sent = File::open(&self.scratch).and_then(|folder| {
-            let mut monitor = UnixStream::connect(format!("/proc/self/fd/{}/monitor", folder.as_raw_fd()))?;
-            writeln!(monitor, "{line}")
-        });
-        drop(sent);
+        let folder = File::open(&self.scratch)?;
+        let mut stream = UnixStream::connect(format!("/proc/self/fd/{}/{socket}", folder.as_raw_fd()))?;
+        stream.write_all(text.as_bytes())?;
+        Ok(stream)
     }
 }
 
