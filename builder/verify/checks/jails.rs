@@ -17,8 +17,8 @@ pub(super) const CHECKS: &[Check] = &[
     },
     Check {
         id: "jails-terms",
-        title: "few tries in a window that is not too short, and a ban that hurts",
-        why: "slow guessers pass a window of seconds; a short ban is waited out",
+        title: "few tries in a window that is not too short, a ban that hurts, and a memory for those who come back",
+        why: "slow guessers pass a window of seconds; a short ban is waited out; who counts bans must remember longer than they last",
         source: "fail2ban jail.conf(5)",
         severity: Severity::Medium,
         applies: installed,
@@ -71,6 +71,9 @@ pub(super) const CHECKS: &[Check] = &[
     },
 ];
 
+/// The jail that bans for bans.
+const RECIDIVE: &str = "recidive";
+
 fn installed(image: &Audited<'_>) -> bool {
     image.has("usr/bin/fail2ban-server")
 }
@@ -86,7 +89,7 @@ fn missing(subject: &str, found: &str, wanted: impl Into<String>) -> Finding {
 fn enabled(image: &Audited<'_>) -> Vec<Finding> {
     let jails = jails(image);
     let enabled = jails.enabled();
-    let mut wanted = vec!["sshd", "recidive"];
+    let mut wanted = vec!["sshd", RECIDIVE];
     if image.has("usr/sbin/apache2") {
         wanted.extend([
             "apache-auth",
@@ -106,8 +109,9 @@ fn enabled(image: &Audited<'_>) -> Vec<Finding> {
 
 fn terms(image: &Audited<'_>) -> Vec<Finding> {
     let jails = jails(image);
+    let enabled = jails.enabled();
     let mut findings = Vec::new();
-    for jail in jails.enabled() {
+    for jail in &enabled {
         for (key, want) in
             [("bantime", Want::AtLeast(3600)), ("findtime", Want::AtLeast(60)), ("maxretry", Want::Within(1, 10))]
         {
@@ -119,7 +123,34 @@ fn terms(image: &Audited<'_>) -> Vec<Finding> {
             }
         }
     }
+    if enabled.contains(&RECIDIVE) {
+        findings.extend(comes_back(&jails));
+    }
     findings
+}
+
+/// Who comes back after each ban is still counted: the jail that counts bans looks back over all of them but the last.
+fn comes_back(jails: &Fail2ban) -> Option<Finding> {
+    let seconds = |jail: &str, key: &str| jails.value(jail, key).as_deref().and_then(number);
+    let (tries, window) = (seconds(RECIDIVE, "maxretry")?, seconds(RECIDIVE, "findtime")?);
+    let grows = |jail: &str| jails.value(jail, "bantime.increment").is_some_and(|value| value == "true");
+    // Twice as long each time, if they grow.
+    let lasts = |jail: &str| {
+        let ban = seconds(jail, "bantime")?;
+        let longest = seconds(jail, "bantime.maxtime").filter(|_| grows(jail)).unwrap_or(i64::MAX);
+        Some(
+            (1..tries)
+                .map(|time| if grows(jail) { ban.saturating_mul(1 << (time - 1).min(32)).min(longest) } else { ban })
+                .sum(),
+        )
+    };
+    let others = jails.enabled().into_iter().filter(|jail| *jail != RECIDIVE);
+    let (jail, needed): (&str, i64) =
+        others.filter_map(|jail| Some((jail, lasts(jail)?))).max_by_key(|(_, needed)| *needed)?;
+    (window <= needed).then(|| {
+        let wanted = format!("more than {needed}, in which {} bans by {jail} end", tries - 1);
+        missing(&format!("{RECIDIVE}.findtime"), &window.to_string(), wanted)
+    })
 }
 
 fn ignore(image: &Audited<'_>) -> Vec<Finding> {

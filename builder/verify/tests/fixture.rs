@@ -57,6 +57,7 @@ pub fn claims() -> Claims {
             Opening { udp: false, ports: (8000, 8010), to: Whom::Network("203.0.113.0/24".parse().unwrap()) },
         ]),
         exceptions: Vec::new(),
+        ..Claims::default()
     }
 }
 

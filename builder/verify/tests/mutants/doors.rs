@@ -80,6 +80,8 @@ pub(super) const DOORS: &[(&str, &[Change])] = &[
     ("jails-enabled", &[Write("etc/fail2ban/jail.d/zz.local", "[sshd]\nenabled = false\n")]),
     ("jails-terms", &[Swap(JAILS, "bantime = 172800", "bantime = 60")]),
     ("jails-terms", &[Write("etc/fail2ban/jail.d/zz.local", "[sshd]\nmaxretry = 100\n")]),
+    ("jails-terms", &[Swap(JAILS, "findtime = 864000", "findtime = 86400")]),
+    ("jails-terms", &[Swap(JAILS, "maxretry = 5", "maxretry = 5\nbantime.increment = true")]),
     ("jails-ignore", &[Swap(JAILS, "127.0.0.1/8 ::1", "127.0.0.1/8 ::1 10.0.0.0/8")]),
     ("jails-action", &[Remove("usr/sbin/nft")]),
     ("jails-action", &[Swap(JAILS, "banaction = nftables", "banaction = dummy")]),
