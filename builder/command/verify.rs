@@ -24,7 +24,6 @@ use super::{Usage, images, print_json};
 use crate::build::Built;
 use crate::image::cloud_init::ImageId;
 use crate::image::read;
-use crate::image::ssh_key::SshKey;
 use crate::machine::{Accelerator, Host};
 use crate::plan::Plan;
 use crate::progress::{Progress, Total};
@@ -35,7 +34,6 @@ use crate::store::Store;
 use crate::verify::claims::Claims;
 use crate::verify::lab::case::Case;
 use crate::verify::lab::exam::{Seen, Subject};
-use crate::verify::lab::hosts::Hosts;
 use crate::verify::lab::report::{Report, Step, formats};
 use crate::verify::{self, lab};
 
@@ -231,7 +229,7 @@ impl Bench<'_> {
     fn subjects(&self, images: &[Image]) -> anyhow::Result<Vec<Subject>> {
         let scratch = self.workshop.store.scratch()?;
         let host = self.host(scratch.path());
-        let (key, accelerator): (SshKey, _) = (host.key()?.parse()?, Accelerator::tried(&host)?);
+        let accelerator = Accelerator::tried(&host)?;
         let subject = |image: &Image| {
             let recipe = &image.plan.recipe;
             let plan = image.plan.image_id.context("an image with a disk has a firewall")?;
@@ -239,7 +237,6 @@ impl Bench<'_> {
                 image: ImageId { name: recipe.name.clone(), plan },
                 disk: image.folder.join(DISK),
                 claims: Claims::of(recipe),
-                key: key.clone(),
                 accelerator,
             })
         };
@@ -253,19 +250,27 @@ impl Bench<'_> {
     /// Each subject in each case; in the order of both.
     fn all(&self, subjects: &[Subject], cases: &[Case]) -> anyhow::Result<Vec<Vec<Seen>>> {
         // The first case takes longest, so that of every image comes first.
-        let hosts: Vec<Hosts> = subjects.iter().map(|subject| Hosts::of(&subject.claims, [0; 6])).collect();
-        let work = cases.iter().flat_map(|case| (0..subjects.len()).map(move |at| (at, *case)));
-        let work: Vec<_> = work.filter(|(at, case)| case.applies(&hosts[*at])).collect();
+        let mut work: Vec<(usize, Vec<Case>)> = Vec::new();
+        for case in cases {
+            for at in (0..subjects.len()).filter(|at| case.applies(&subjects[*at].claims)) {
+                let goes_on =
+                    |one: &&mut (usize, Vec<Case>)| one.0 == at && one.1.last().is_some_and(|last| case.goes_on(*last));
+                match work.iter_mut().find(goes_on) {
+                    Some((_, cases)) => cases.push(*case),
+                    None => work.push((at, vec![*case])),
+                }
+            }
+        }
         let (next, seen) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
         thread::scope(|scope| {
             let worker = || -> anyhow::Result<()> {
-                while let Some((at, case)) = work.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let one = self.one(&subjects[*at], *case);
+                while let Some((at, cases)) = work.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let one = self.one(&subjects[*at], cases);
                     if one.is_err() {
                         // Nobody begins another one.
                         next.store(work.len(), Ordering::Relaxed);
                     }
-                    seen.lock().unwrap_or_else(PoisonError::into_inner).push((*at, *case, one?));
+                    seen.lock().unwrap_or_else(PoisonError::into_inner).push((*at, one?));
                 }
                 Ok(())
             };
@@ -276,16 +281,16 @@ impl Bench<'_> {
             anyhow::Ok(())
         })?;
         let mut seen = seen.into_inner().unwrap_or_else(PoisonError::into_inner);
-        seen.sort_by_key(|(at, case, _)| (*at, *case));
+        seen.sort_by_key(|(at, one)| (*at, one.case));
         let mut all: Vec<Vec<Seen>> = subjects.iter().map(|_| Vec::new()).collect();
-        for (at, _, one) in seen {
+        for (at, one) in seen {
             all[at].push(one);
         }
         Ok(all)
     }
 
-    fn one(&self, subject: &Subject, case: Case) -> anyhow::Result<Seen> {
+    fn one(&self, subject: &Subject, cases: &[Case]) -> anyhow::Result<Seen> {
         let scratch = self.workshop.store.scratch()?;
-        Ok(subject.examine(case, &self.host(scratch.path()), &self.workshop.progress)?)
+        Ok(subject.examine(cases, &self.host(scratch.path()), &self.workshop.progress)?)
     }
 }

@@ -4,6 +4,7 @@ use ipnet::IpNet;
 
 use super::check::Finding;
 use crate::recipe::Recipe;
+use crate::recipe::fail2ban::Fail2ban;
 use crate::recipe::firewall::{Destination, Egress, Ports, Protocol, Source};
 
 /// What is claimed.
@@ -17,6 +18,8 @@ pub struct Claims {
     pub reaches: Option<Vec<Opening>>,
     /// What is not as a check wants it, and meant to be so.
     pub exceptions: Vec<Exception>,
+    /// Who is banned, and for what.
+    pub fail2ban: Fail2ban,
 }
 
 /// A port that is open: of this machine to others, or of others to it.
@@ -84,7 +87,13 @@ impl Claims {
                 .clone()
                 .or_else(|| Some(exception.path.as_ref()?.trim_start_matches('/').to_owned())),
         });
-        Self { image: recipe.name.clone(), open: open.collect(), reaches, exceptions: exceptions.collect() }
+        Self {
+            image: recipe.name.clone(),
+            open: open.collect(),
+            reaches,
+            exceptions: exceptions.collect(),
+            fail2ban: recipe.fail2ban.clone(),
+        }
     }
 }
 

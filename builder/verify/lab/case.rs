@@ -2,18 +2,27 @@
 
 use std::collections::BTreeMap;
 
-use crate::image::cloud_init::{ImageId, Instance, Seed, SeedError};
+use crate::image::cloud_init::{Database, ImageId, Instance, Seed, SeedError};
 use crate::image::network::{Cidr, Network};
 use crate::image::ssh_key::SshKey;
 use crate::machine::errand;
+use crate::recipe::fail2ban::Attempt;
+use crate::verify::claims::Claims;
 
 use super::hosts::{GUEST, Hosts, ROUTER};
+use super::siege;
 
 /// One of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Case {
     /// Told by a bundle, as it is meant to be.
     Told,
+    /// The same, and attacked until everything that bans has banned.
+    Attacked,
+    /// The same, and its power is cut when its first start has come as far as the firewall.
+    PowerCut,
+    /// The same, and there is no room on its disk.
+    FullDisk,
     /// Without a bundle.
     Untold,
     /// Told that its peers are everybody.
@@ -43,8 +52,11 @@ pub enum Opens {
 
 impl Case {
     /// All, in the order of reports; the longest first.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 11] = [
         Self::Told,
+        Self::Attacked,
+        Self::PowerCut,
+        Self::FullDisk,
         Self::Untold,
         Self::TooWide,
         Self::Nonsense,
@@ -58,6 +70,9 @@ impl Case {
     pub fn name(self) -> &'static str {
         match self {
             Self::Told => "told",
+            Self::Attacked => "attacked",
+            Self::PowerCut => "power-cut",
+            Self::FullDisk => "full-disk",
             Self::Untold => "untold",
             Self::TooWide => "too-wide",
             Self::Nonsense => "nonsense",
@@ -72,6 +87,9 @@ impl Case {
     pub fn title(self) -> &'static str {
         match self {
             Self::Told => "told by its bundle who it is and who its peers are",
+            Self::Attacked => "attacked from many addresses, and started again",
+            Self::PowerCut => "its power cut in the middle of its first start",
+            Self::FullDisk => "started without room on its disk",
             Self::Untold => "told nothing: no bundle",
             Self::TooWide => "told that all the world is its peer",
             Self::Nonsense => "told facts that cannot be read",
@@ -82,24 +100,39 @@ impl Case {
         }
     }
 
-    /// Whether it makes sense for an image beside which are these hosts: who has no peers cannot be told lies about them.
-    pub fn applies(self, hosts: &Hosts) -> bool {
-        !matches!(self, Self::TooWide | Self::OtherImage) || !hosts.peers().is_empty()
+    /// Whether it makes sense for an image that claims this: who has no peers cannot be told lies about them, and who bans
+    /// nobody for anything that can be tried need not be attacked.
+    pub fn applies(self, claims: &Claims) -> bool {
+        match self {
+            Self::TooWide | Self::OtherImage => !Hosts::of(claims, [0; 6]).peers().is_empty(),
+            Self::Attacked => claims.fail2ban.jails.values().any(|jail| jail.attempt.is_some()),
+            _ => true,
+        }
+    }
+
+    /// Whether the machine of the case before can go on as that of this one, instead of another that is started for it.
+    pub fn goes_on(self, before: Self) -> bool {
+        (before, self) == (Self::Told, Self::Attacked)
     }
 
     /// What it opens.
     pub fn opens(self) -> Opens {
         match self {
-            Self::Told => Opens::All,
+            Self::Told | Self::Attacked | Self::PowerCut | Self::FullDisk => Opens::All,
             Self::Untold | Self::TooWide | Self::Nonsense | Self::OtherImage => Opens::NoPeers,
             Self::NoRules | Self::BrokenRules | Self::NoFirewall => Opens::Nothing,
         }
     }
 
+    /// Whether it comes up as it should, in the end: with no unit that failed, and serving.
+    pub fn is_healthy(self) -> bool {
+        self.fails().is_none() && self != Self::FullDisk
+    }
+
     /// The unit that has to fail in it, and to say so on the console.
     pub fn fails(self) -> Option<&'static str> {
         match self {
-            Self::Told | Self::Untold => None,
+            Self::Told | Self::Attacked | Self::PowerCut | Self::FullDisk | Self::Untold => None,
             Self::TooWide | Self::Nonsense | Self::OtherImage => Some("goldsmith-instance.service"),
             Self::NoRules | Self::BrokenRules | Self::NoFirewall => Some("goldsmith-firewall.service"),
         }
@@ -109,7 +142,12 @@ impl Case {
     ///
     /// # Errors
     /// As [`Seed::of`].
-    pub fn seed(self, image: &ImageId, key: &SshKey, hosts: &Hosts) -> Result<Option<Seed>, SeedError> {
+    pub fn seed(
+        self,
+        image: &ImageId,
+        key: &SshKey,
+        (claims, hosts): (&Claims, &Hosts),
+    ) -> Result<Option<Seed>, SeedError> {
         let instance = Instance {
             name: format!("{}-verified", image.name),
             keys: vec![key.clone()],
@@ -140,38 +178,65 @@ impl Case {
                 }
                 Ok(Some(seed))
             }
-            Self::Told | Self::NoRules | Self::BrokenRules | Self::NoFirewall => Seed::of(&instance).map(Some),
+            Self::Told | Self::Attacked => {
+                let peers = hosts.peers_and_attackers(siege::V6);
+                Seed::of(&with_database(Instance { peers, ..instance }, claims)).map(Some)
+            }
+            _ => Seed::of(&instance).map(Some),
         }
     }
 
     /// What the hypervisor asks of its init, so that it is broken and not a byte of its image is another one.
-    pub fn credentials(self) -> Option<String> {
+    pub fn credentials(self) -> Vec<String> {
+        if self == Self::FullDisk {
+            let unit = "[Unit]\nDefaultDependencies=no\nAfter=local-fs.target systemd-growfs-root.service\nBefore=sysinit.target\n\
+                        [Service]\nType=oneshot\nExecStart=-/bin/dd if=/dev/zero of=/var/full bs=1M\n";
+            // (A drop-in of the same name as the errand's would be in its place.)
+            let wanted = "[Unit]\nWants=full.service\n";
+            return vec![
+                errand::credential("systemd.extra-unit.full.service", unit),
+                errand::credential("systemd.unit-dropin.sysinit.target~full", wanted),
+            ];
+        }
         let drop_in = match self {
             Self::NoRules => "InaccessiblePaths=/etc/iptables",
             Self::BrokenRules => "BindReadOnlyPaths=/usr/lib/os-release:/etc/iptables/rules.v4",
             Self::NoFirewall => "ExecStart=\nExecStart=/bin/false",
-            _ => return None,
+            _ => return Vec::new(),
         };
         let name = "systemd.unit-dropin.goldsmith-firewall.service~broken";
-        Some(errand::credential(name, &format!("[Service]\n{drop_in}\n")))
+        vec![errand::credential(name, &format!("[Service]\n{drop_in}\n"))]
     }
+}
+
+/// The same instance, told of an application's account, if somebody is to try to guess its password: who has no account is
+/// turned away without being asked for one.
+fn with_database(instance: Instance, claims: &Claims) -> Instance {
+    let mut attempts = claims.fail2ban.jails.values().filter_map(|jail| jail.attempt.as_ref());
+    let user = attempts.find_map(|attempt| if let Attempt::Mysql(user) = attempt { Some(user.clone()) } else { None });
+    let Some(user) = user else { return instance };
+    let database = Database { host: instance.name.clone(), port: 3306, name: "app".to_owned(), user };
+    // Of no use to anybody: the machine is gone in some minutes, and was reached by nobody.
+    let secrets = BTreeMap::from([("database-password".to_owned(), "not the one that is tried".to_owned())]);
+    Instance { database: Some(database), secrets, ..instance }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::digest::Digest;
-    use crate::verify::claims::{Claims, Opening, Whom};
+    use crate::verify::claims::{Opening, Whom};
 
     const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl ops";
 
     #[test]
     fn each_is_told_something_else() {
         let peer = Opening { udp: false, ports: (3306, 3306), to: Whom::Peer("api".to_owned()) };
-        let hosts = Hosts::of(&Claims { open: vec![peer], ..Claims::default() }, [0; 6]);
+        let claims = Claims { open: vec![peer], ..Claims::default() };
+        let hosts = Hosts::of(&claims, [0; 6]);
         let image = ImageId { name: "db".to_owned(), plan: Digest::of(b"plan") };
         let facts = |case: Case| {
-            let seed = case.seed(&image, &KEY.parse().unwrap(), &hosts).unwrap();
+            let seed = case.seed(&image, &KEY.parse().unwrap(), (&claims, &hosts)).unwrap();
             seed.map(|seed| String::from_utf8(seed.files["user-data"].clone()).unwrap())
         };
         let told = facts(Case::Told).unwrap();
@@ -179,12 +244,15 @@ mod tests {
         assert_eq!(facts(Case::Untold), None);
         assert!(facts(Case::TooWide).unwrap().contains("0.0.0.0/0"));
         assert!(facts(Case::OtherImage).unwrap().contains("another"));
-        assert!(told.starts_with(&facts(Case::Nonsense).unwrap()) && facts(Case::Nonsense) != facts(Case::Told));
+        let whole = facts(Case::PowerCut).unwrap();
+        assert!(whole.starts_with(&facts(Case::Nonsense).unwrap()) && facts(Case::Nonsense).unwrap() != whole);
         for case in Case::ALL {
-            assert_eq!(case.credentials().is_some(), case.opens() == Opens::Nothing, "{}", case.name());
-            assert!(case.applies(&hosts), "{}", case.name());
+            let is_spoilt = case.opens() == Opens::Nothing || case == Case::FullDisk;
+            assert_eq!(!case.credentials().is_empty(), is_spoilt, "{}", case.name());
+            assert_eq!(case.applies(&claims), case != Case::Attacked, "{}", case.name());
         }
-        let nobody = Hosts::of(&Claims::default(), [0; 6]);
+        let nobody = Claims::default();
         assert!(Case::Nonsense.applies(&nobody) && !Case::TooWide.applies(&nobody));
+        assert!(facts(Case::Attacked).unwrap().contains("10.1.0.0/24"));
     }
 }

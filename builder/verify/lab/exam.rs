@@ -1,6 +1,7 @@
 //! One machine, started as its case says, knocked at from power-on, and asked at every port once it serves.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::io;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -10,12 +11,15 @@ use std::time::Duration;
 use super::case::Case;
 use super::hosts::{Host, Hosts};
 use super::link::{Event, Link};
+use super::report::Finding;
 use super::scan::{Answers, Gone, Scan, beat};
+use super::siege::{Besieged, Siege, SiegeError};
 use super::watch::Watch;
 use crate::epoch::Epoch;
 use crate::image::cloud_init::{ImageId, SeedError};
-use crate::image::ssh_key::SshKey;
-use crate::machine::{self, Accelerator, Cable, Firmware, Machine, MachineError, Network, Running, Switch};
+use crate::image::ssh_key::{BadSshKey, SshKey};
+use crate::machine::errand::LISTEN;
+use crate::machine::{self, Accelerator, Cable, Firmware, Machine, MachineError, Milestones, Network, Running, Switch};
 use crate::progress::{Progress, Total};
 use crate::verify::claims::Claims;
 
@@ -28,8 +32,6 @@ pub struct Subject {
     pub disk: PathBuf,
     /// What its recipe says of it.
     pub claims: Claims,
-    /// Who may log in to it.
-    pub key: SshKey,
     /// What runs it.
     pub accelerator: Accelerator,
 }
@@ -39,14 +41,18 @@ pub struct Subject {
 pub struct Seen {
     /// What it was told.
     pub case: Case,
-    /// When it came where.
-    pub milestones: Vec<(&'static str, Duration)>,
+    /// Its starts: when each began, and when it came where, from the first power-on.
+    pub starts: Vec<(Duration, Milestones)>,
     /// All that it said.
     pub events: Vec<Event>,
     /// What answered, to each host at each address; of a machine that was told who it is.
     pub answers: Vec<(Host, IpAddr, Answers)>,
     /// What is a machine's own, by name, and its fingerprint.
     pub identity: BTreeMap<String, String>,
+    /// Whom it banned, if it was attacked, and how long that took.
+    pub besieged: Option<(Besieged, Duration)>,
+    /// Who gets in, if it was asked.
+    pub entered: Option<Vec<Finding>>,
     /// How long it took to ask at every port.
     pub asked: Duration,
     /// How long all of it took.
@@ -69,9 +75,15 @@ pub enum ExamError {
     /// It went away while it was asked.
     #[error("{0}, {1}: {2}")]
     Gone(String, &'static str, Gone),
+    /// It cannot be attacked.
+    #[error("{0}, {1}: {2}")]
+    Siege(String, &'static str, Box<SiegeError>),
     /// What it is to be told cannot be written.
     #[error(transparent)]
     Seed(#[from] SeedError),
+    /// The key that is to open it is none.
+    #[error(transparent)]
+    Key(#[from] BadSshKey),
     /// Its cable cannot be plugged in.
     #[error("no cable between the lab and its machine: {0}")]
     Cable(#[from] io::Error),
@@ -93,24 +105,25 @@ const IDENTITY: &str = "
         echo \"$(basename $file) $(sha256sum <$file | cut -c1-64)\"
     done
     echo \"random-seed $(sha256sum </var/lib/systemd/random-seed | cut -c1-64)\"
+    echo \"administrator $(ls /home/*/.ssh/authorized_keys | cut -d/ -f3)\"
     echo \"failed $(systemctl --failed --plain --no-legend | cut -d' ' -f1 | sort | xargs)\"
     echo end
-    sleep 100000
 ";
 
 impl Seen {
-    /// When it came to `milestone`, if it did.
+    /// When it came to `milestone` at last, if it did.
     pub fn at(&self, milestone: &str) -> Option<Duration> {
-        self.milestones.iter().find(|(name, _)| *name == milestone).map(|(_, at)| *at)
+        self.starts.last()?.1.at(milestone)
     }
 }
 
 impl Subject {
-    /// Starts it in `case`, and tells what was seen.
+    /// Starts it in the first of `cases`, and goes on with the others; what was seen.
     ///
     /// # Errors
     /// It does not come up; nothing can be started here.
-    pub fn examine(&self, case: Case, host: &machine::Host<'_>, progress: &Progress) -> Result<Seen, ExamError> {
+    pub fn examine(&self, cases: &[Case], host: &machine::Host<'_>, progress: &Progress) -> Result<Seen, ExamError> {
+        let case = cases.first().copied().unwrap_or(Case::Told);
         let failed = |cause| {
             let (image, cause) = (self.image.name.clone(), Box::new(cause));
             ExamError::Machine { image, case: case.name(), cause }
@@ -119,7 +132,8 @@ impl Subject {
         let switch = Switch::new(&host.scratch.join("net"), "lab");
         let cable = Cable::new(switch.clone(), &self.image.name);
         let hosts = Arc::new(Hosts::of(&self.claims, cable.hardware()));
-        let seed = case.seed(&self.image, &self.key, &hosts)?.map(|seed| {
+        let key: SshKey = host.key().map_err(failed)?.parse()?;
+        let seed = case.seed(&self.image, &key, (&self.claims, &hosts))?.map(|seed| {
             let folder = host.scratch.join("bundle");
             seed.write(&folder, Epoch(0)).map(|()| folder.join("seed.iso"))
         });
@@ -133,24 +147,43 @@ impl Subject {
             size: None,
             seed: seed.transpose()?,
             network: Network { cable: Some(cable), ..Network::default() },
-            strings: case.credentials().into_iter().collect(),
-            more: Vec::new(),
+            strings: case.credentials(),
+            // Who asks it to start again, or pulls the plug, has it started again, as from its owner.
+            more: ["-action", "reboot=reset"].map(str::to_owned).to_vec(),
         };
         // QEMU needs longer to its first frame than this to the next line: nothing is missed.
-        let mut running = machine.with_errand(IDENTITY).start(host, 0, progress).map_err(failed)?;
+        let mut running = machine.with_errand(&[IDENTITY, LISTEN].concat()).start(host, 0, progress).map_err(failed)?;
         let since = Arc::new(progress.step("lab", Total::Unknown));
         let link = Arc::new(Link::new(switch.plug()?, hosts.neighbours(), Arc::clone(&since))?);
         let watch = Watch::begin(Arc::clone(&link), Arc::clone(&hosts));
 
+        if case == Case::PowerCut {
+            running.until("locked", LIMIT).map_err(failed)?;
+            running.cut();
+        }
         let identity = identity(&mut running).map_err(failed)?;
         let (name, up) = (case.name(), since.elapsed().as_secs_f64());
         progress.verbose(&format!("lab: {}, {name}: up after {up:.1} s; {}", self.image.name, running.milestones()));
         let before = since.elapsed();
-        let answers = match case {
-            Case::Told => scanned(&link, &hosts).map_err(gone)?,
-            _ => Vec::new(),
+        let answers = match cases.contains(&Case::Told) {
+            true => scanned(&link, &hosts).map_err(gone)?,
+            false => Vec::new(),
         };
         let asked = since.elapsed().saturating_sub(before);
+        let (mut besieged, mut entered) = (None, None);
+        if cases.contains(&Case::Attacked) {
+            let stranger = host.scratch.join("stranger");
+            fs::create_dir(&stranger)?;
+            let (own, host) = (*host, machine::Host { scratch: &stranger, ..*host });
+            host.key().map_err(failed)?;
+            let failed = |why| ExamError::Siege(self.image.name.clone(), case.name(), Box::new(why));
+            let siege = Siege { link: &link, hosts: &hosts, fail2ban: &self.claims.fail2ban, host, progress };
+            let administrator = identity.get("administrator").map_or("", String::as_str);
+            entered = Some(siege.entered(administrator, &own).map_err(failed)?);
+            let before = since.elapsed();
+            let seen = siege.laid(&mut running).map_err(failed)?;
+            besieged = Some((seen, since.elapsed().saturating_sub(before)));
+        }
         link.wait(LINGER, |_| false);
         drop(watch);
         // What a machine that ended, or a cable that was pulled, did not say is no proof of anything.
@@ -158,7 +191,7 @@ impl Subject {
         if link.told().ended {
             return Err(gone(Gone::Cable));
         }
-        let milestones = running.milestones().all();
+        let starts = running.starts();
         drop(running);
         let events = std::mem::take(&mut link.told().events);
         let (image, took) = (&self.image.name, since.elapsed());
@@ -168,7 +201,7 @@ impl Subject {
             events.len(),
             took.as_secs_f64()
         ));
-        Ok(Seen { case, milestones, events, answers, identity, asked, took })
+        Ok(Seen { case, starts, events, answers, identity, besieged, entered, asked, took })
     }
 }
 

@@ -19,6 +19,9 @@ pub type Mac = [u8; 6];
 /// Of everybody on the link.
 pub const EVERYBODY: Mac = [0xff; 6];
 
+/// How long the head of a frame is, in bytes: two hardware addresses, and the type of what follows.
+pub const HEADER: usize = 14;
+
 /// Who sends to whom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ends {
@@ -111,6 +114,12 @@ impl Ends {
             (IpAddr::V4(source), IpAddr::V4(destination)) => link.ipv4(source.octets(), destination.octets(), hops),
             (source, destination) => link.ipv6(v6(source).octets(), v6(destination).octets(), hops),
         }
+    }
+
+    /// A packet of IP, whoever made it.
+    pub fn packet(&self, packet: &[u8]) -> Vec<u8> {
+        let kind = if self.source.is_ipv4() { EtherType::IPV4 } else { EtherType::IPV6 };
+        [&self.to[..], &self.from, &kind.0.to_be_bytes(), packet].concat()
     }
 
     /// The first segment of a connection.

@@ -4,7 +4,8 @@
 //!                     ┌─ peer NAME    10.0.0.10      2001:db8:a::10   fe80::10     told to the guest, if it is told anything
 //! guest 10.0.0.20 ────┼─ neighbour    10.0.0.99      2001:db8:a::99   fe80::99     on the same link, and nobody's peer
 //!   2001:db8:a::…     ├─ world        198.51.100.7   2001:db8:7::7    (none)       by way of the router
-//!   fe80::…           └─ router       10.0.0.1                        fe80::1
+//!   fe80::…           ├─ router       10.0.0.1                        fe80::1
+//!                     └─ attackers    203.0.113.…    2001:db8:bad:…:: by way of the router; of a peer, if a port is open to it
 //! ```
 //!
 //! Addresses of documentation (RFC 5737, RFC 3849) and of private networks; none of them is anybody's here.
@@ -126,6 +127,41 @@ impl Hosts {
     /// From `host` to the guest's address `guest`; none if it has no address to speak to that one.
     pub fn ends(&self, host: &Host, guest: IpAddr, nth: u8) -> Option<Ends> {
         Some(Ends { from: host.mac, to: self.guest, source: host.address(guest, nth)?, destination: guest })
+    }
+
+    /// The `nth` of those who attack by way of the router, and have an address from which the recipe lets them reach this port of
+    /// TCP; the guest's address is `guest`. None, if it is open to nobody in that family.
+    pub fn attacker(&self, nth: u8, port: u16, guest: IpAddr) -> Option<Ends> {
+        let covers = |opening: &&Opening| !opening.udp && (opening.ports.0..=opening.ports.1).contains(&port);
+        let is_v6 = guest.is_ipv6();
+        let source = self.open.iter().filter(covers).find_map(|opening| match &opening.to {
+            Whom::World if is_v6 => Some(IpAddr::from([0x2001, 0xdb8, 0xbad, u16::from(nth), 0, 0, 0, 7])),
+            Whom::World => Some(IpAddr::from([203, 0, 113, 1 + nth])),
+            Whom::Peer(name) => self.more_of(name, nth).map(|(v4, v6)| if is_v6 { v6.into() } else { v4.into() }),
+            Whom::Network(network) => {
+                network.hosts().nth(20 + usize::from(nth)).filter(|address| address.is_ipv6() == is_v6)
+            }
+        })?;
+        Some(Ends { from: mac(1), to: self.guest, source, destination: guest })
+    }
+
+    /// Further addresses of a peer, behind the router.
+    fn more_of(&self, peer: &str, nth: u8) -> Option<(Ipv4Addr, Ipv6Addr)> {
+        let at = u8::try_from(self.all.iter().position(|host| host.peer.as_deref() == Some(peer))?).ok()?;
+        let v6 = Ipv6Addr::new(0x2001, 0xdb8, 0xbad, 0x100 * (1 + u16::from(at)) + u16::from(nth), 0, 0, 0, 7);
+        Some((Ipv4Addr::new(10, 1, at, 1 + nth), v6))
+    }
+
+    /// The facts that make peers of attackers too: of each a network of IPv4, and so many addresses of IPv6 (a database has
+    /// no accounts for networks of those).
+    pub fn peers_and_attackers(&self, v6: u8) -> BTreeMap<String, Vec<IpNet>> {
+        let mut all = self.peers();
+        for (name, networks) in &mut all {
+            let network = self.more_of(name, 0).and_then(|(v4, _)| IpNet::new(v4.into(), 24).ok());
+            networks.extend(network.map(|network| network.trunc()));
+            networks.extend((0..v6).filter_map(|nth| Some(IpNet::from(IpAddr::from(self.more_of(name, nth)?.1)))));
+        }
+        all
     }
 
     /// From the router to the guest, or to everybody.
@@ -251,5 +287,23 @@ mod tests {
         let ends = hosts.ends(world, "10.0.0.20".parse().unwrap(), 0).unwrap();
         assert_eq!(ends.from, hosts.router("10.0.0.20".parse().unwrap()).from);
         assert_eq!(hosts.peers()["api"].len(), 2);
+    }
+
+    #[test]
+    fn attackers_come_from_where_a_port_is_open_and_each_from_an_address_of_his_own() {
+        let hosts = hosts();
+        let of = |nth, port, guest: &str| {
+            hosts.attacker(nth, port, guest.parse().unwrap()).map(|ends| ends.source.to_string())
+        };
+        let (v4, v6) = ("10.0.0.20", "2001:db8:a::20");
+        assert_eq!(of(0, 80, v4).as_deref(), Some("203.0.113.1"));
+        assert_eq!(of(3, 80, v6).as_deref(), Some("2001:db8:bad:3::7"));
+        assert_eq!(of(2, 3306, v4).as_deref(), Some("10.1.0.3"), "of the peer, to whom alone it is open");
+        assert_eq!(of(0, 9100, v4).as_deref(), Some("172.20.0.21"), "of the network");
+        assert_eq!((of(0, 9100, v6), of(0, 5432, v4)), (None, None));
+        let told = hosts.peers_and_attackers(1);
+        assert!(told["api"].contains(&"10.1.0.0/24".parse().unwrap()), "{told:?}");
+        assert!(told["api"].contains(&"2001:db8:bad:100::7/128".parse().unwrap()), "{told:?}");
+        assert!(hosts.who("10.1.0.3".parse().unwrap()).is_none(), "what is said to them is judged by whoever attacks");
     }
 }

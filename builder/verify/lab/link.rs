@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! guest ─▶ switch ─▶ reader: who has …?  ─▶ answered for every host of the lab, and for the router
+//!                            to a port that somebody has taken ─▶ handed to whoever has ([`super::call`])
 //!                            SYN, ACK    ─▶ written down; RST goes back, so that no connection is left half open
 //!                            all else    ─▶ written down, with its time
 //! probes ─▶ Link::send ─▶ switch ─▶ guest
@@ -14,11 +15,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 use std::net::IpAddr;
 use std::os::unix::net::UnixStream;
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use super::frame::{Ends, Heard, Mac, Said, Segment};
+use super::frame::{self, Ends, Heard, Mac, Said, Segment};
 use crate::machine::switch;
 use crate::progress::Step;
 
@@ -49,6 +51,26 @@ struct Shared {
     neighbours: BTreeMap<IpAddr, Mac>,
     told: Mutex<Told>,
     news: Condvar,
+    /// Addresses and ports of TCP at which somebody speaks for himself.
+    taken: Mutex<Takers>,
+}
+
+/// By address and port, whoever speaks there.
+type Takers = BTreeMap<(IpAddr, u16), Sender<Vec<u8>>>;
+
+/// A port of one of the lab's addresses, and what comes there: packets of IP. Dropped, it is nobody's again.
+#[derive(Debug)]
+pub struct Taken {
+    shared: Arc<Shared>,
+    at: (IpAddr, u16),
+    /// What comes.
+    pub packets: Receiver<Vec<u8>>,
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        self.shared.taken().remove(&self.at);
+    }
 }
 
 /// What was heard so far.
@@ -71,7 +93,14 @@ impl Link {
     /// The stream cannot be used twice.
     pub fn new(stream: UnixStream, neighbours: BTreeMap<IpAddr, Mac>, since: Arc<Step>) -> io::Result<Self> {
         let (reader, stream) = (stream.try_clone()?, Mutex::new(stream));
-        let shared = Arc::new(Shared { stream, since, neighbours, told: Mutex::default(), news: Condvar::new() });
+        let shared = Arc::new(Shared {
+            stream,
+            since,
+            neighbours,
+            told: Mutex::default(),
+            news: Condvar::new(),
+            taken: Mutex::default(),
+        });
         let listening = Arc::clone(&shared);
         thread::spawn(move || {
             // It ends with the machine.
@@ -93,6 +122,13 @@ impl Link {
     /// The machine has ended.
     pub fn send(&self, frames: &[Vec<u8>]) -> io::Result<()> {
         self.shared.send(frames)
+    }
+
+    /// Takes a port of an address of the lab's, for whoever speaks there himself.
+    pub fn take(&self, at: (IpAddr, u16)) -> Taken {
+        let (sender, packets) = channel();
+        self.shared.taken().insert(at, sender);
+        Taken { shared: Arc::clone(&self.shared), at, packets }
     }
 
     /// What was heard so far.
@@ -129,8 +165,11 @@ impl Shared {
 
     fn listen(&self, mut stream: UnixStream) -> io::Result<()> {
         loop {
-            let Some(heard) = Heard::read(&switch::frame(&mut stream)?) else { continue };
-            if let Some(answer) = self.answer(&heard) {
+            let frame = switch::frame(&mut stream)?;
+            let Some(heard) = Heard::read(&frame) else { continue };
+            if !self.hand_over(&heard, &frame)
+                && let Some(answer) = self.answer(&heard)
+            {
                 self.send(&[answer])?;
             }
             let mut told = self.told();
@@ -146,6 +185,18 @@ impl Shared {
             drop(told);
             self.news.notify_all();
         }
+    }
+
+    fn taken(&self) -> MutexGuard<'_, Takers> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives a segment to whoever has taken its port; whether somebody has.
+    fn hand_over(&self, heard: &Heard, frame: &[u8]) -> bool {
+        let Said::Tcp { to, .. } = heard.said else { return false };
+        let taken = self.taken();
+        let Some(whose) = taken.get(&(heard.destination, to)) else { return false };
+        whose.send(frame[frame::HEADER..].to_vec()).is_ok()
     }
 
     /// What a host of the lab says to it at once.

@@ -3,13 +3,16 @@
 //! ```text
 //! images/NAME/disk.raw ─▶ machine ──cable──▶ link ◀── watch: knocks from power-on on     ┐
 //!   told, untold, lied to,                    │   ◀── scan: every port, every message    ├─▶ Seen ─▶ judge ─▶ Report
-//!   its firewall broken                       └──▶ what it said, with the time           ┘      ▲
+//!   its firewall broken,                      │   ◀── siege: attempts, until it bans     │             ▲
+//!   its power cut, attacked                   └──▶ what it said, with the time           ┘             │
 //!                                                                       the recipe's claims ────┘
 //! ```
 //!
 //! It needs no root, no device and no setting of this machine: hosts beside the guest are frames on a cable. Nothing leaves
 //! it. The disk is only read, and hashed again afterwards.
 
+pub mod attempt;
+pub mod call;
 pub mod case;
 pub mod exam;
 pub mod frame;
@@ -18,6 +21,7 @@ pub mod judge;
 pub mod link;
 pub mod report;
 pub mod scan;
+pub mod siege;
 pub mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,8 +34,10 @@ use case::{Case, Opens};
 use exam::{Seen, Subject};
 use frame::{Said, Segment, echo};
 use hosts::Hosts;
+use link::Event;
 use report::{Exposure, Finding, Moment, Report, Start, Step};
 
+use super::claims::Claims;
 use crate::digest::Digest;
 
 /// The report of `subject`, whose disk is to have the digest `disk`, by what was `seen`.
@@ -41,6 +47,7 @@ pub fn report(subject: &Subject, disk: Digest, seen: &[Seen]) -> Report {
     if let Some(told) = seen.iter().find(|seen| seen.case == Case::Told) {
         steps.push(exposure(told, &hosts));
     }
+    steps.extend(seen.iter().flat_map(|seen| attacked(seen, &subject.claims)));
     steps.extend(seen.iter().map(|seen| start(seen, &hosts)));
     steps.extend(clones(seen));
     Report {
@@ -49,7 +56,8 @@ pub fn report(subject: &Subject, disk: Digest, seen: &[Seen]) -> Report {
         files: BTreeMap::from([("disk.raw".to_owned(), disk)]),
         steps,
         exposure: seen.iter().flat_map(|seen| &seen.answers).map(shown).collect(),
-        starts: seen.iter().map(|seen| moments(seen, &hosts)).collect(),
+        bans: seen.iter().filter_map(|seen| seen.besieged.as_ref()).flat_map(|(all, _)| all.bans.clone()).collect(),
+        starts: seen.iter().flat_map(|seen| moments(seen, &hosts)).collect(),
     }
 }
 
@@ -95,11 +103,51 @@ fn exposure(told: &Seen, hosts: &Hosts) -> Step {
     }
 }
 
+/// Who was attacked bans, and lets nobody in but who has the key.
+fn attacked(seen: &Seen, claims: &Claims) -> Vec<Step> {
+    let mut steps = Vec::new();
+    if let Some(findings) = &seen.entered {
+        steps.push(Step {
+            id: "administrator".to_owned(),
+            title: "who has the key gets in, and nobody else".to_owned(),
+            looked: "3 logins".to_owned(),
+            took: Duration::ZERO,
+            findings: findings.clone(),
+        });
+    }
+    if let Some((besieged, took)) = &seen.besieged {
+        let untried: Vec<&str> = claims
+            .fail2ban
+            .jails
+            .iter()
+            .filter(|(_, jail)| jail.attempt.is_none())
+            .map(|(name, _)| name.as_str())
+            .collect();
+        let untried = if untried.is_empty() { String::new() } else { format!(", untried: {}", untried.join(" ")) };
+        steps.push(Step {
+            id: "bans".to_owned(),
+            title: "each jail bans for the attempt that its recipe says, until its time is over".to_owned(),
+            looked: format!("{} attackers{untried}", besieged.bans.len()),
+            took: *took,
+            findings: besieged.findings.clone(),
+        });
+    }
+    steps
+}
+
 /// From power-on, nothing was said that nobody may hear.
 fn start(seen: &Seen, hosts: &Hosts) -> Step {
     let mut findings = judge::said(&seen.events, hosts, seen.case);
     if seen.case.opens() != Opens::Nothing {
-        findings.extend(judge::early(&seen.events, hosts, seen.at("locked")));
+        // Until its kernel says something, what is heard was said by the one before.
+        let kernels = seen.starts.iter().map(|(began, milestones)| milestones.at("kernel").unwrap_or(*began));
+        let begun: Vec<Duration> = [Duration::ZERO].into_iter().chain(kernels.skip(1)).collect();
+        for ((at, began), (_, milestones)) in begun.iter().enumerate().zip(&seen.starts) {
+            let until = begun.get(at + 1).copied().unwrap_or(Duration::MAX);
+            let of = |event: &&Event| (*began..until).contains(&event.at);
+            let events: Vec<Event> = seen.events.iter().filter(of).cloned().collect();
+            findings.extend(judge::early(&events, hosts, milestones.at("locked")));
+        }
     }
     findings.extend(units(seen));
     Step {
@@ -118,6 +166,7 @@ fn units(seen: &Seen) -> Vec<Finding> {
     match seen.case.fails() {
         Some(unit) if failed.contains(&unit) => Vec::new(),
         Some(unit) => vec![finding(format!("failed units: {}", failed.join(" ")), format!("{unit} among them"))],
+        None if !seen.case.is_healthy() => Vec::new(),
         None => {
             let mut findings: Vec<Finding> =
                 failed.iter().map(|unit| finding(format!("{unit} failed"), "no failed unit".to_owned())).collect();
@@ -132,7 +181,7 @@ fn units(seen: &Seen) -> Vec<Finding> {
 /// Two machines of one image share nothing that is a machine's own.
 fn clones(seen: &[Seen]) -> Option<Step> {
     let [one, other, ..] = seen else { return None };
-    let own = |key: &String| key != "failed";
+    let own = |key: &String| !["failed", "administrator"].contains(&key.as_str());
     let mut findings = Vec::new();
     for (key, value) in one.identity.iter().filter(|(key, _)| own(key)) {
         if other.identity.get(key) == Some(value) {
@@ -192,7 +241,7 @@ fn shown((host, guest, answers): &(hosts::Host, IpAddr, scan::Answers)) -> Expos
 }
 
 /// When it came where, and when each port first refused anybody and was first open to anybody.
-fn moments(seen: &Seen, hosts: &Hosts) -> Start {
+fn moments(seen: &Seen, hosts: &Hosts) -> Vec<Start> {
     let mut ports: Vec<Moment> = Vec::new();
     for event in &seen.events {
         let (Said::Tcp { from, kind, .. }, true) = (&event.heard.said, hosts.who(event.heard.destination).is_some())
@@ -209,6 +258,11 @@ fn moments(seen: &Seen, hosts: &Hosts) -> Start {
             ports.push(Moment { what, at: event.at });
         }
     }
-    let milestones = seen.milestones.iter().map(|(what, at)| Moment { what: (*what).to_owned(), at: *at });
-    Start { case: seen.case.name().to_owned(), milestones: milestones.collect(), ports }
+    let mut starts: Vec<Start> = Vec::new();
+    for (_, milestones) in &seen.starts {
+        let milestones = milestones.all().into_iter().map(|(what, at)| Moment { what: what.to_owned(), at });
+        let ports = if starts.is_empty() { std::mem::take(&mut ports) } else { Vec::new() };
+        starts.push(Start { case: seen.case.name().to_owned(), milestones: milestones.collect(), ports });
+    }
+    starts
 }

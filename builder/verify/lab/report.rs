@@ -37,6 +37,8 @@ pub struct Report {
     pub steps: Vec<Step>,
     /// What each host reaches, of the machine that was told who it is.
     pub exposure: Vec<Exposure>,
+    /// Who was banned.
+    pub bans: Vec<Ban>,
     /// How each machine started.
     pub starts: Vec<Start>,
 }
@@ -88,6 +90,23 @@ pub struct Exposure {
     pub ping: bool,
     /// How many probes it took to say so.
     pub probes: usize,
+}
+
+/// Somebody who was banned.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Ban {
+    /// By which jail.
+    pub jail: String,
+    /// Who: an address.
+    pub who: String,
+    /// The attempt that led to it; those before did not.
+    pub tries: u32,
+    /// What it closes: ports of TCP, or everything.
+    pub closes: String,
+    /// How long after that attempt there was no answer any more, in seconds.
+    #[serde(serialize_with = "seconds")]
+    #[schemars(with = "f64")]
+    pub after: Duration,
 }
 
 /// How one machine started.
@@ -160,6 +179,13 @@ impl Report {
             let ping = if exposure.ping { "ping" } else { "no ping" };
             let (tcp, udp) = (ports(&exposure.tcp), ports(&exposure.udp));
             writeln!(out, "  {:15}{:11} tcp {tcp}; udp {udp}; {ping}", exposure.host, exposure.at)?;
+        }
+        if !self.bans.is_empty() {
+            writeln!(out, "\nwho is banned, and how soon:")?;
+        }
+        for Ban { jail, who, tries, closes, after } in &self.bans {
+            let after = after.as_secs_f64();
+            writeln!(out, "  {jail:17}{who:24} from {closes}, {after:.1} s after attempt {tries}")?;
         }
         writeln!(out, "\nfrom power-on, in seconds:")?;
         for start in &self.starts {

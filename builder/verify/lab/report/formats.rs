@@ -127,6 +127,7 @@ mod tests {
             files: BTreeMap::from([("disk.raw".to_owned(), Digest::of(b"disk"))]),
             steps: vec![step("bytes", Vec::new()), step("exposure", vec![finding])],
             exposure: Vec::new(),
+            bans: Vec::new(),
             starts: Vec::new(),
         }
     }

@@ -1,0 +1,464 @@
+//! Whom the image bans: attempts that fail, made until each jail has banned whoever made them, and what is left of that later.
+//!
+//! ```text
+//! a jail, an attacker ─▶ tries - 1 attempts ─▶ still answered? ─▶ one more ─▶ silent? where the ban says, by that jail?
+//! all attackers       ─▶ fail2ban is restarted ─▶ still silent? ─▶ the machine is ─▶ still silent? ─▶ later than all bans: answered?
+//! ```
+//!
+//! Each attacker has an address of its own, so that the second is banned while the first is, and those who come later are not.
+
+use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::Duration;
+
+use super::attempt;
+use super::call::Doorway;
+use super::frame::{Ends, Said, Segment};
+use super::hosts::{GUEST, Hosts};
+use super::link::{Event, Link, Told};
+use super::report::{Ban, Finding};
+use super::scan::{Gone, beat};
+use crate::machine::{self, MachineError, Running};
+use crate::progress::Progress;
+use crate::recipe::fail2ban::{Attempt, Fail2ban, Jail, Reads, Scope};
+
+/// How many addresses of IPv6 a peer has for attackers.
+pub const V6: u8 = 1;
+
+/// How long an answer may take beyond that to who has the guest's address, which it is asked after it; and how often it is
+/// asked for, since limits may take one away.
+const ANSWER: Duration = Duration::from_millis(400);
+const ASKED: u8 = 3;
+
+/// How long fail2ban may take to see a failure, ban, and stop banning: "within seconds", on a translated processor.
+const SOON: Duration = Duration::from_secs(20);
+/// How long it is waited for a ban that must not come.
+const NOT_YET: Duration = Duration::from_secs(4);
+/// How long a service may take to be there again, in seconds.
+const RESTART: u32 = 180;
+/// How long a machine may, in seconds.
+const REBOOT: u32 = 900;
+
+/// What sshd says to whom it does not know, if it takes nothing but keys.
+const ONLY_KEYS: &str = "Permission denied (publickey).";
+
+/// The port of SSH.
+const SSH: u16 = 22;
+
+/// Whose attacker never does anything.
+const NOBODY: u8 = 200;
+
+/// The source port of the next question.
+static NEXT: AtomicU16 = AtomicU16::new(46_000);
+
+/// Why nothing can be said of bans.
+#[derive(Debug, thiserror::Error)]
+pub enum SiegeError {
+    /// The machine has gone.
+    #[error(transparent)]
+    Gone(#[from] Gone),
+    /// It does not do what it is asked; a client of the toolbox cannot be started.
+    #[error(transparent)]
+    Machine(#[from] MachineError),
+    /// There is no way to it.
+    #[error("no way from this machine's loopback to the guest: {0}")]
+    Doorway(#[from] io::Error),
+}
+
+/// A machine under attack.
+#[derive(Debug)]
+pub struct Siege<'a> {
+    /// By way of this.
+    pub link: &'a Arc<Link>,
+    /// Among these.
+    pub hosts: &'a Hosts,
+    /// Whom it is to ban.
+    pub fail2ban: &'a Fail2ban,
+    /// Whose scratch directory has a key that opens nothing.
+    pub host: machine::Host<'a>,
+    /// Who is told how far it has come.
+    pub progress: &'a Progress,
+}
+
+/// What came of it.
+#[derive(Debug, Default)]
+pub struct Besieged {
+    /// In the order in which they were made.
+    pub bans: Vec<Ban>,
+    /// What was not as the recipe says.
+    pub findings: Vec<Finding>,
+}
+
+/// Somebody who tries something.
+#[derive(Clone, Debug)]
+struct Attacker<'a> {
+    name: &'a str,
+    jail: &'a Jail,
+    /// What he does, and at which port.
+    attempt: &'a Attempt,
+    port: u16,
+    ends: Ends,
+}
+
+impl Attacker<'_> {
+    fn ban(&self, after: Duration) -> Ban {
+        let (jail, who) = (self.name.to_owned(), self.ends.source.to_string());
+        let closes = match self.jail.scope {
+            Scope::All => "everything".to_owned(),
+            Scope::Ports => self.jail.ports.iter().map(u16::to_string).collect::<Vec<_>>().join(" "),
+        };
+        Ban { jail, who, tries: self.jail.tries, closes, after }
+    }
+
+    fn finding(&self, found: impl Into<String>, wanted: impl Into<String>) -> Finding {
+        let subject = format!("{} against {}", self.name, self.ends.source);
+        Finding { subject, found: found.into(), wanted: wanted.into(), at: None }
+    }
+}
+
+impl<'a> Siege<'a> {
+    /// Who has the key gets in as `administrator`, and only so; `own` has it in its scratch directory.
+    ///
+    /// # Errors
+    /// The machine has gone; ssh of the toolbox cannot be started.
+    pub fn entered(&self, administrator: &str, own: &machine::Host<'_>) -> Result<Vec<Finding>, SiegeError> {
+        let finding = |user: &str, found: String, wanted: &str| {
+            let subject = format!("ssh as {user}");
+            Finding { subject, found, wanted: wanted.to_owned(), at: None }
+        };
+        let Some(ends) = self.hosts.attacker(NOBODY, SSH, GUEST.into()) else { return Ok(Vec::new()) };
+        let mut findings = Vec::new();
+        let tries = [
+            (administrator, own, true, "to be let in with the key that the instance was told"),
+            (administrator, &self.host, false, "to be refused with another key"),
+            ("root", own, false, "to be refused: nobody logs in as root"),
+        ];
+        for (user, host, is_let_in, wanted) in tries {
+            let doorway = Doorway::open(self.link, ends, SSH)?;
+            let (said, is_in) = attempt::ssh(host, (user, &doorway), "id -un")?;
+            // Nor is anybody asked for anything else.
+            let is_right = if is_let_in { is_in && said == user } else { !is_in && said.ends_with(ONLY_KEYS) };
+            if !is_right {
+                let found = if is_in { format!("let in, as {said}") } else { format!("refused: {said}") };
+                findings.push(finding(user, found, wanted));
+            }
+        }
+        Ok(findings)
+    }
+
+    /// All of it. The machine is started again once, and its clock is wrong afterwards.
+    ///
+    /// # Errors
+    /// The machine has gone, or does not do what it is asked.
+    pub fn laid(&self, running: &mut Running) -> Result<Besieged, SiegeError> {
+        let mut besieged = Besieged::default();
+        let mut banned = Vec::new();
+        for attacker in self.attackers()? {
+            let is_banned = match &attacker.jail.attempt {
+                Some(Attempt::Bans(other)) => self.comes_back((&attacker, other), running, &mut besieged)?,
+                _ => self.tries(&attacker, running, &mut besieged)?,
+            };
+            let (said, at) = (if is_banned { "banned" } else { "not as it should be" }, self.link.now().as_secs_f64());
+            self.progress
+                .verbose(&format!("lab: {} against {}: {said} ({at:.1} s)", attacker.name, attacker.ends.source));
+            match is_banned {
+                true => banned.push(attacker),
+                false => self.explain(&attacker, running)?,
+            }
+        }
+        self.outlast(&banned, "after all of them", &mut besieged.findings)?;
+        running.ask("systemctl restart fail2ban && until fail2ban-client ping; do sleep 1; done", RESTART)?;
+        self.outlast(&banned, "after fail2ban was restarted", &mut besieged.findings)?;
+        running.reboot()?;
+        running.ask("systemctl is-system-running --wait; until fail2ban-client ping; do sleep 1; done", REBOOT)?;
+        self.outlast(&banned, "after the machine was restarted", &mut besieged.findings)?;
+        self.end(&banned, running, &mut besieged.findings)?;
+        Ok(besieged)
+    }
+
+    /// Prints what the machine itself has to say of an attacker who was not banned, or not as he should have been.
+    fn explain(&self, attacker: &Attacker<'_>, running: &mut Running) -> Result<(), SiegeError> {
+        let log = match &attacker.jail.reads {
+            Reads::Logs(logs) => format!("tail -n 6 {}", logs.join(" ")),
+            Reads::Journal(matches) => format!("journalctl --no-pager -o short -n 12 {matches}"),
+        };
+        let asked = ["journalctl --no-pager -o cat -n 8 -u fail2ban", log.as_str(), "nft list table inet f2b-table"];
+        for line in asked {
+            let (said, _) = running.ask(line, RESTART)?;
+            self.progress.verbose(&format!("lab: {line}\n{}", said.trim_end()));
+        }
+        Ok(())
+    }
+
+    /// One for each jail at which something can be tried, and in IPv6 for the first that is reached there.
+    fn attackers(&self) -> Result<Vec<Attacker<'a>>, SiegeError> {
+        let mut all = Vec::new();
+        for (nth, (name, jail)) in (0..).zip(&self.fail2ban.jails) {
+            all.extend(self.attacker((name, jail), (nth, GUEST.into())));
+        }
+        let [_, _, v6] = self.hosts.guests();
+        for (name, jail) in &self.fail2ban.jails {
+            let is_direct = !matches!(jail.attempt, Some(Attempt::Bans(_)));
+            if let Some(attacker) = self.attacker((name, jail), (0, v6)).filter(|_| is_direct)
+                && self.is_open(&attacker)?
+            {
+                all.push(attacker);
+                break;
+            }
+        }
+        Ok(all)
+    }
+
+    /// The `nth` attacker on a jail, at an address of the guest.
+    fn attacker(&self, (name, jail): (&'a str, &'a Jail), (nth, guest): (u8, IpAddr)) -> Option<Attacker<'a>> {
+        // Who is to be banned for coming back comes back to another jail.
+        let (attempt, ports) = match jail.attempt.as_ref()? {
+            Attempt::Bans(other) => {
+                let other = self.fail2ban.jails.get(other)?;
+                (other.attempt.as_ref()?, &other.ports)
+            }
+            own => (own, &jail.ports),
+        };
+        let port = attempt.port(ports)?;
+        Some(Attacker { name, jail, attempt, port, ends: self.hosts.attacker(nth, port, guest)? })
+    }
+
+    /// Up to the limit is not banned, one more is; whether it came to that.
+    fn tries(
+        &self,
+        attacker: &Attacker<'_>,
+        running: &mut Running,
+        besieged: &mut Besieged,
+    ) -> Result<bool, SiegeError> {
+        let open = self.open_to(attacker)?;
+        if !open.contains(&attacker.port) {
+            let found = format!("tcp {} was silent before any attempt", attacker.port);
+            besieged.findings.push(attacker.finding(found, "an answer to somebody who has done nothing yet"));
+            return Ok(false);
+        }
+        let since = self.link.now();
+        for _ in 1..attacker.jail.tries {
+            self.attempt(attacker)?;
+        }
+        if attacker.jail.tries > 1 {
+            self.link.wait(NOT_YET, |_| false);
+            if !self.is_answered(&attacker.ends, attacker.port)? {
+                let found = format!("banned after {} attempts at most", attacker.jail.tries - 1);
+                besieged.findings.push(attacker.finding(found, format!("{} attempts let be", attacker.jail.tries - 1)));
+                return Ok(false);
+            }
+        }
+        let said = self.attempt(attacker)?;
+        let (last, took) = (self.link.now(), self.link.now().saturating_sub(since));
+        if !self.falls_silent(attacker)? {
+            let late = if took.as_secs() > u64::from(attacker.jail.window) {
+                format!(
+                    "; they took {} s of its {} s: `--jobs 1` leaves it more of this machine",
+                    took.as_secs(),
+                    attacker.jail.window
+                )
+            } else {
+                String::new()
+            };
+            let found = format!("not banned after {} attempts ({said}){late}", attacker.jail.tries);
+            besieged.findings.push(attacker.finding(found, format!("banned within {} s", SOON.as_secs())));
+            return Ok(false);
+        }
+        let after = self.link.now().saturating_sub(last);
+        if let Some(finding) = self.listed(attacker, running)? {
+            besieged.findings.push(finding);
+            return Ok(false);
+        }
+        besieged.findings.extend(self.closed(attacker, &open)?);
+        besieged.bans.push(attacker.ban(after));
+        Ok(true)
+    }
+
+    /// Banned by the jail `other` as often as this one allows, and then by this one.
+    fn comes_back(
+        &self,
+        (attacker, other): (&Attacker<'_>, &str),
+        running: &mut Running,
+        besieged: &mut Besieged,
+    ) -> Result<bool, SiegeError> {
+        let Some(jail) = self.fail2ban.jails.get(other) else { return Ok(false) };
+        let source = attacker.ends.source;
+        let open = self.open_to(attacker)?;
+        for time in 1..=attacker.jail.tries {
+            if time > 1 {
+                running.ask(&format!("fail2ban-client set {other} unbanip {source}"), RESTART)?;
+                if !self.is_answered(&attacker.ends, attacker.port)? {
+                    let found = format!("still silent after the {other} jail has let go, for the {} time", time - 1);
+                    besieged.findings.push(attacker.finding(found, "an answer"));
+                    return Ok(false);
+                }
+            }
+            for _ in 0..jail.tries {
+                self.attempt(attacker)?;
+            }
+            if !self.falls_silent(attacker)? {
+                let found = format!("not banned by {other}, for the {time} time");
+                besieged.findings.push(attacker.finding(found, "banned by it each time"));
+                return Ok(false);
+            }
+        }
+        let last = self.link.now();
+        let mut finding = self.listed(attacker, running)?;
+        while finding.is_some() && self.link.now() < last + SOON {
+            finding = self.listed(attacker, running)?;
+        }
+        let after = self.link.now().saturating_sub(last);
+        if let Some(finding) = finding {
+            besieged.findings.push(finding);
+            return Ok(false);
+        }
+        // From here on only this jail keeps it out.
+        running.ask(&format!("fail2ban-client set {other} unbanip {source}"), RESTART)?;
+        besieged.findings.extend(self.closed(attacker, &open)?);
+        besieged.bans.push(attacker.ban(after));
+        Ok(true)
+    }
+
+    /// Those who were banned are out, and others are not.
+    fn outlast(&self, banned: &[Attacker<'_>], when: &str, findings: &mut Vec<Finding>) -> Result<(), SiegeError> {
+        let all: Vec<(Ends, u16)> = banned.iter().map(|attacker| (attacker.ends, attacker.port)).collect();
+        let until = self.link.now() + SOON;
+        let mut answered = self.answered(&all)?;
+        while !answered.is_empty() && self.link.now() < until {
+            answered = self.answered(&answered)?;
+        }
+        for attacker in banned.iter().filter(|attacker| answered.contains(&(attacker.ends, attacker.port))) {
+            findings.push(attacker.finding(format!("not banned any more {when}"), "a ban that lasts"));
+        }
+        if let Some(attacker) = banned.first()
+            && let Some(ends) = self.hosts.attacker(NOBODY, attacker.port, attacker.ends.destination)
+            && !self.is_answered(&ends, attacker.port)?
+        {
+            let found = format!("{} is silent to {}, who has done nothing, {when}", attacker.port, ends.source);
+            findings.push(attacker.finding(found, "bans of those alone who were banned"));
+        }
+        Ok(())
+    }
+
+    /// A time later than all bans last, everybody is answered.
+    fn end(
+        &self,
+        banned: &[Attacker<'_>],
+        running: &mut Running,
+        findings: &mut Vec<Finding>,
+    ) -> Result<(), SiegeError> {
+        let later = self.fail2ban.memory().saturating_add(60);
+        running.ask(&format!("date -s @$(($(date +%s) + {later}))"), RESTART)?;
+        let mut out: Vec<(Ends, u16)> = banned.iter().map(|attacker| (attacker.ends, attacker.port)).collect();
+        let until = self.link.now() + SOON * 3;
+        while !out.is_empty() && self.link.now() < until {
+            let answered = self.answered(&out)?;
+            out.retain(|one| !answered.contains(one));
+        }
+        for attacker in banned.iter().filter(|attacker| out.contains(&(attacker.ends, attacker.port))) {
+            let found = format!("still silent after {later} s");
+            findings.push(attacker.finding(found, "an answer: the longest ban has ended"));
+        }
+        Ok(())
+    }
+
+    /// Makes its attempt once; what that was answered.
+    fn attempt(&self, attacker: &Attacker<'_>) -> Result<String, SiegeError> {
+        let doorway = Doorway::open(self.link, attacker.ends, attacker.port)?;
+        Ok(attempt::made(attacker.attempt, &doorway, &self.host)?)
+    }
+
+    /// The ports, of those that the recipe opens to anybody, that answer an attacker.
+    fn open_to(&self, attacker: &Attacker<'_>) -> Result<Vec<u16>, SiegeError> {
+        let reached = |port: &u16| self.hosts.attacker(0, *port, attacker.ends.destination).is_some();
+        let ports: Vec<u16> = self.hosts.ports().into_iter().filter(reached).collect();
+        let answered = self.answered(&ports.iter().map(|port| (attacker.ends, *port)).collect::<Vec<_>>())?;
+        Ok(answered.into_iter().map(|(_, port)| port).collect())
+    }
+
+    /// A ban closes what its jail says, of what was open, and nothing else.
+    fn closed(&self, attacker: &Attacker<'_>, open: &[u16]) -> Result<Vec<Finding>, SiegeError> {
+        let mut findings = Vec::new();
+        let answered = self.answered(&open.iter().map(|port| (attacker.ends, *port)).collect::<Vec<_>>())?;
+        for port in open {
+            let closes = attacker.jail.scope == Scope::All || attacker.jail.ports.contains(port);
+            match (answered.contains(&(attacker.ends, *port)), closes) {
+                (true, true) => {
+                    findings
+                        .push(attacker.finding(format!("tcp {port} still answers"), "silence: it is banned from it"));
+                }
+                (false, false) => {
+                    let found = format!("tcp {port} is silent too");
+                    findings.push(attacker.finding(found, "an answer: it is banned from other ports"));
+                }
+                _ => {}
+            }
+        }
+        Ok(findings)
+    }
+
+    /// fail2ban itself says that it was this jail that has banned it.
+    fn listed(&self, attacker: &Attacker<'_>, running: &mut Running) -> Result<Option<Finding>, SiegeError> {
+        let (said, _) = running.ask(&format!("fail2ban-client get {} banip", attacker.name), RESTART)?;
+        let source = attacker.ends.source.to_string();
+        let is_listed = said.split_whitespace().any(|word| word == source);
+        let found = format!("the jail lists {}", said.split_whitespace().collect::<Vec<_>>().join(" "));
+        Ok((!is_listed).then(|| attacker.finding(found, "this jail's ban")))
+    }
+
+    /// Whether it is not answered any more, soon.
+    fn falls_silent(&self, attacker: &Attacker<'_>) -> Result<bool, SiegeError> {
+        let until = self.link.now() + SOON;
+        while self.is_answered(&attacker.ends, attacker.port)? {
+            if self.link.now() > until {
+                return Ok(false);
+            }
+            self.link.wait(ANSWER, |_| false);
+        }
+        Ok(true)
+    }
+
+    /// Whether somebody listens at its port, at the address of the guest that it attacks.
+    fn is_open(&self, attacker: &Attacker<'_>) -> Result<bool, SiegeError> {
+        let before = self.link.told().events.len();
+        let is_answered = self.is_answered(&attacker.ends, attacker.port)?;
+        let opens =
+            |said: &Said| matches!(said, Said::Tcp { from, kind: Segment::Opens, .. } if *from == attacker.port);
+        let told = self.link.told();
+        let to = |event: &&Event| event.heard.destination == attacker.ends.source;
+        Ok(is_answered && told.events[before..].iter().filter(to).any(|event| opens(&event.heard.said)))
+    }
+
+    /// Whether a port answers somebody.
+    fn is_answered(&self, ends: &Ends, port: u16) -> Result<bool, SiegeError> {
+        Ok(!self.answered(&[(*ends, port)])?.is_empty())
+    }
+
+    /// Which of these ports answer whom.
+    fn answered(&self, asked: &[(Ends, u16)]) -> Result<Vec<(Ends, u16)>, SiegeError> {
+        let mut answered = Vec::new();
+        for _ in 0..ASKED {
+            let from = NEXT.fetch_add(1, Ordering::Relaxed);
+            let silent = asked.iter().filter(|one| !answered.contains(*one)).copied().collect::<Vec<_>>();
+            let before = self.link.told().events.len();
+            let frames: Vec<Vec<u8>> = silent.iter().map(|(ends, port)| ends.syn((from, *port), 1)).collect();
+            self.link.send(&frames).map_err(|_| Gone::Cable)?;
+            beat(self.link, self.hosts)?;
+            let answers = |told: &Told, (ends, port): &(Ends, u16)| {
+                told.events[before..].iter().any(|event| {
+                    matches!(event.heard.said, Said::Tcp { from: of, to, .. } if of == *port && to == from)
+                        && event.heard.destination == ends.source
+                })
+            };
+            self.link.wait(ANSWER, |told| silent.iter().all(|one| answers(told, one)));
+            let told = self.link.told();
+            answered.extend(silent.into_iter().filter(|one| answers(&told, one)));
+            if answered.len() == asked.len() {
+                break;
+            }
+        }
+        Ok(answered)
+    }
+}
