@@ -84,7 +84,8 @@ impl Update {
         } else {
             let vulnerable = vulnerable(project, &recipes, tracker.as_ref())?;
             let keep = if self.security { Keep::AllButSecurity(&vulnerable) } else { Keep::Nothing };
-            Ask { project, mirror: &mirror, allow_stale: self.archives.allow_stale, progress }.answers(&recipes, keep)?
+            Ask { project, mirror: &mirror, allow_stale: self.archives.allow_stale, progress }
+                .answers(&recipes, keep)?
         };
         let mut reports = Vec::new();
         for (recipe, answer) in recipes.iter().zip(&answers) {
