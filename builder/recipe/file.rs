@@ -17,6 +17,7 @@ use toml::Spanned;
 use super::exception::ExceptionTable;
 use super::fail2ban::table::Fail2banTable;
 use super::firewall::table::FirewallTable;
+use super::function::FunctionTable;
 use super::{Compression, RootMode, Target};
 use crate::arch::Arch;
 
@@ -70,6 +71,8 @@ pub struct File {
     pub firewall: Option<FirewallTable>,
     /// Findings of `goldsmith audit` that are excused, each with its reason.
     pub exception: Vec<ExceptionTable>,
+    /// What the image is for: requests from afar, which `goldsmith verify` makes with the fleet's other machines beside it.
+    pub function: Vec<FunctionTable>,
     /// Who tries too often is banned.
     pub fail2ban: Fail2banTable,
 }

@@ -19,6 +19,7 @@ use toml::Spanned;
 use super::exception::{self, Exception};
 use super::fail2ban;
 use super::file::Purpose;
+use super::function::{self, Function};
 use super::problem::{Place, Problem, did_you_mean};
 use super::source::{Source, read};
 use super::{Archive, ImageOptions, Recipe, Target, Wanted, archive, firewall};
@@ -99,6 +100,7 @@ pub(super) fn fold_what_is_right(name: &str, texts: &BTreeMap<String, String>) -
             firewall,
             exceptions,
             fail2ban,
+            functions: sum.functions,
         },
         purpose,
         lineage: sources.iter().map(|source| source.name.clone()).collect(),
@@ -199,6 +201,7 @@ struct Sum {
     keyrings: Vec<(String, Place)>,
     firewall: firewall::Sum,
     exceptions: Vec<(Exception, Place)>,
+    functions: Vec<Function>,
     fail2ban: fail2ban::Sum,
     problems: Vec<Problem>,
 }
@@ -258,6 +261,7 @@ impl Sum {
         self.problems.extend(self.firewall.add(source));
         self.problems.extend(exception::add(&mut self.exceptions, source));
         self.problems.extend(self.fail2ban.add(source));
+        self.functions.extend(function::of(source));
     }
 
     /// What is left out; a problem for a pattern that is none.

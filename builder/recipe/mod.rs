@@ -16,6 +16,7 @@ pub mod fail2ban;
 pub mod file;
 pub mod firewall;
 pub mod fold;
+pub mod function;
 pub mod problem;
 pub mod project;
 pub mod shape;
@@ -61,6 +62,8 @@ pub struct Recipe {
     pub exceptions: Vec<exception::Exception>,
     /// Who is banned, and by which lines of which log.
     pub fail2ban: fail2ban::Fail2ban,
+    /// What it is for; parents' first.
+    pub functions: Vec<function::Function>,
 }
 
 /// One archive.
@@ -209,6 +212,7 @@ mod tests {
             firewall: None,
             exceptions: vec![],
             fail2ban: fail2ban::Fail2ban::default(),
+            functions: vec![],
         }
     }
 

@@ -9,7 +9,7 @@ use toml::Spanned;
 
 use super::file::{self, File};
 use super::problem::{Problem, Text};
-use super::{accounts, archive, exception, fail2ban, firewall, shape};
+use super::{accounts, archive, exception, fail2ban, firewall, function, shape};
 use crate::debian::relation;
 
 /// A recipe file that is right as far as it goes.
@@ -64,6 +64,7 @@ pub(super) fn read(text: &str, file: &str) -> (Source, Vec<Problem>) {
     accounts::check(&file, &text, &mut problems);
     firewall::check(&file, &text, &mut problems);
     exception::check(&file, &text, &mut problems);
+    function::check(&file, &text, &mut problems);
     fail2ban::check(&file.fail2ban, &text, &mut problems);
     check_kernel_arguments(&file.image.kernel_arguments, &text, &mut problems);
     problems.sort_by_key(Problem::line_and_column);

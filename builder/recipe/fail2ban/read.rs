@@ -6,6 +6,7 @@ use toml::Spanned;
 
 use super::Attempt;
 use super::table::{Fail2banTable, JailTable};
+use crate::recipe::function::is_request;
 use crate::recipe::problem::{Place, Problem, Text};
 use crate::recipe::source::is_name;
 
@@ -118,12 +119,9 @@ fn cannot_be_made(attempt: &Attempt) -> Option<&'static str> {
         Attempt::Bans(jail) if is_name(jail) => None,
         Attempt::Bans(_) => Some("write the name of the jail whose bans it counts"),
         Attempt::Http(request) | Attempt::Https(request) => {
-            let line = request.lines().next().unwrap_or_default();
-            let is_request = line.split(' ').filter(|word| !word.is_empty()).count() == 3 && line.contains(" HTTP/1.");
-            let printable = request.chars().all(|letter| letter == '\n' || !letter.is_control());
             let help = "write the first line of a request, as it goes over the wire, and further ones of its head after `\\n`: \
                         `GET /.git HTTP/1.1`";
-            (!is_request || !printable).then_some(help)
+            (!is_request(request)).then_some(help)
         }
     }
 }
