@@ -20,7 +20,7 @@ use clap::{Args, Subcommand};
 use super::Usage;
 use crate::digest::Digest;
 use crate::fleet::authority::{self, Day};
-use crate::fleet::secrets::{Pair, Secrets};
+use crate::fleet::secrets::Secrets;
 use crate::fleet::{self, Images};
 use crate::recipe::problem::{Problem, did_you_mean};
 use crate::recipe::project::{Mistakes, Project, ProjectError};
@@ -90,33 +90,13 @@ fn no_secrets(project: &Project, fleet: &str) -> Usage {
 /// Writes the secrets of a fleet: of `kept` what still fits, and new ones for the rest.
 fn renew(project: &Project, loaded: &Loaded, kept: Option<&Secrets>, out: &mut dyn Write) -> anyhow::Result<()> {
     let fleet = &loaded.fleet;
-    let today = today();
-    let authority = match kept {
-        Some(secrets) => secrets.authority.clone(),
-        None => authority::authority(&fleet.name, today)?,
-    };
-    let password = match kept {
-        Some(secrets) => secrets.database_password.clone(),
-        None => authority::password()?,
-    };
-    let mut instances: BTreeMap<String, Pair> = BTreeMap::new();
-    let mut said = Vec::new();
-    for name in fleet.instances.keys() {
-        let Some(names) = fleet.names_of(name, &loaded.images) else { continue };
-        let old = kept.and_then(|secrets| secrets.instances.get(name)).filter(|pair| pair.names == names);
-        let pair = match old {
-            Some(pair) => pair.clone(),
-            None => authority::server(&fleet.name, &authority, &names, today)?,
-        };
-        let state = if old.is_some() { "kept" } else { "new" };
-        said.push(format!("{name}: {state} certificate for {}, until {}", names.join(", "), pair.until));
-        instances.insert(name.clone(), pair);
-    }
+    let secrets = Secrets::renewed(fleet, &loaded.images, kept, today())?;
     let path = project.secrets(&fleet.name);
-    let secrets = Secrets { version: 1, authority, database_password: password, instances };
     write(&path, &secrets)?;
-    for line in said {
-        writeln!(out, "{line}")?;
+    for (name, pair) in &secrets.instances {
+        let is_kept = kept.is_some_and(|kept| kept.instances.get(name) == Some(pair));
+        let state = if is_kept { "kept" } else { "new" };
+        writeln!(out, "{name}: {state} certificate for {}, until {}", pair.names.join(", "), pair.until)?;
     }
     writeln!(out, "{}: for your eyes only; whoever has it is your database's and your API's equal", path.display())?;
     Ok(())

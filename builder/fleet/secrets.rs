@@ -14,6 +14,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::authority::{self, AuthorityError, Day};
+use super::{Fleet, Images};
+
 /// Text that no message, log or debugger's output shows.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -77,6 +80,32 @@ impl Secrets {
             1 => Ok(secrets),
             other => Err(bad(format!("its version is {other}, and only 1 is known"))),
         }
+    }
+
+    /// Those of `fleet`: of `kept` what still fits, and new ones for the rest, believed from `today` on.
+    ///
+    /// # Errors
+    /// There are no random numbers; a name cannot stand in a certificate.
+    pub fn renewed(fleet: &Fleet, images: &Images, kept: Option<&Self>, today: Day) -> Result<Self, AuthorityError> {
+        let authority = match kept {
+            Some(secrets) => secrets.authority.clone(),
+            None => authority::authority(&fleet.name, today)?,
+        };
+        let database_password = match kept {
+            Some(secrets) => secrets.database_password.clone(),
+            None => authority::password()?,
+        };
+        let mut instances = BTreeMap::new();
+        for name in fleet.instances.keys() {
+            let Some(names) = fleet.names_of(name, images) else { continue };
+            let old = kept.and_then(|secrets| secrets.instances.get(name)).filter(|pair| pair.names == names);
+            let pair = match old {
+                Some(pair) => pair.clone(),
+                None => authority::server(&fleet.name, &authority, &names, today)?,
+            };
+            instances.insert(name.clone(), pair);
+        }
+        Ok(Self { version: 1, authority, database_password, instances })
     }
 
     /// As it is written.
