@@ -8,6 +8,7 @@
 
 mod rebuild;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -20,14 +21,17 @@ use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 
 use super::build::{plan, processors};
+use super::fleet::{Loaded, today};
 use super::{Usage, images, print_json};
 use crate::build::Built;
+use crate::fleet::Material;
+use crate::fleet::secrets::Secrets;
 use crate::image::cloud_init::ImageId;
 use crate::image::read;
 use crate::machine::{Accelerator, Host};
 use crate::plan::Plan;
 use crate::progress::{Progress, Total};
-use crate::recipe::project::Project;
+use crate::recipe::project::{Mistakes, Project};
 use crate::rootfs::tree::{Tree, Workshop};
 use crate::sandbox::Namespace;
 use crate::store::Store;
@@ -35,6 +39,7 @@ use crate::verify::claims::Claims;
 use crate::verify::lab::case::Case;
 use crate::verify::lab::exam::{Seen, Subject};
 use crate::verify::lab::report::{Report, Step, formats};
+use crate::verify::lab::together::{self, Ground, Member};
 use crate::verify::{self, lab};
 
 /// Prove from outside that images are what their recipes say: start exactly the built disks, and try everything.
@@ -43,6 +48,9 @@ use crate::verify::{self, lab};
 /// beside it knock; what was told is asked at every port of TCP and UDP and with every control message, in IPv4 and IPv6. What
 /// answers must be what the recipe opens, neither more nor less, and never before the firewall was loaded. Before that, all that
 /// `goldsmith audit` looks at. The image has systemd 256 or later, which lets the machine's owner ask it from within.
+///
+/// What was told is attacked then, by the `attempt` of each jail, until each has banned, and started again, which bans must
+/// outlast; and the machines of the fleet are asked together for what their recipes say that they are for (`[[function]]`).
 ///
 /// Needs no root. Nothing leaves this machine. The disks are only read, and hashed again afterwards.
 #[derive(Debug, Args)]
@@ -55,6 +63,9 @@ pub struct Verify {
     /// Only these; default: all.
     #[arg(long = "case", value_name = "CASE", value_parser = cases())]
     cases: Vec<Case>,
+    /// With --case: what images are for, too, as without it: the machines of the fleet are started together and asked.
+    #[arg(long)]
+    function: bool,
     /// Build each again from its lock too, in an empty store and another directory, and compare all digests.
     #[arg(long)]
     rebuild: bool,
@@ -110,6 +121,10 @@ impl Verify {
             Bench { toolbox: &workshop.tree(ingredients)?, workshop: &workshop, side_by_side: self.side_by_side() };
         let subjects = bench.subjects(&images)?;
         let seen = bench.all(&subjects, &self.chosen())?;
+        let mut functions = match self.function || self.cases.is_empty() {
+            true => bench.together(project, &subjects)?,
+            false => BTreeMap::new(),
+        };
         let mut reports = Vec::new();
         for ((image, subject), seen) in images.iter().zip(&subjects).zip(seen) {
             let cannot = || format!("cannot read {}", image.folder.display());
@@ -117,6 +132,7 @@ impl Verify {
             let mut report = lab::report(subject, disk, &seen);
             let took = progress.step("audit", Total::Unknown);
             let rootfs = read::rootfs(&image.folder.join("oci")).with_context(cannot)?;
+            report.steps.extend(functions.remove(&report.image).unwrap_or_default());
             report.steps.insert(0, lab::audited(&verify::audit(&rootfs, &subject.claims)?, took.elapsed()));
             let took = progress.step("hash", Total::Unknown);
             let bytes = lab::bytes(subject, disk).with_context(cannot)?;
@@ -287,6 +303,56 @@ impl Bench<'_> {
             all[at].push(one);
         }
         Ok(all)
+    }
+
+    /// One machine of each image of the project's fleet, on one network, asked for what their recipes say that they are for.
+    fn together(&self, project: &Project, subjects: &[Subject]) -> anyhow::Result<BTreeMap<String, Vec<Step>>> {
+        let progress = &self.workshop.progress;
+        let none_asks = subjects.iter().all(|subject| subject.claims.functions.is_empty());
+        if none_asks || project.fleet_texts()?.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let loaded = Loaded::of(project, None)?;
+        let fleet = &loaded.fleet;
+        let mut first: BTreeMap<&str, &String> = BTreeMap::new();
+        for (name, instance) in &fleet.instances {
+            first.entry(instance.image.get_ref()).or_insert(name);
+        }
+        if let Some(other) = first.keys().find(|image| !subjects.iter().any(|subject| subject.image.name == **image)) {
+            progress.message(&format!(
+                "verify: what images are for is not asked without {other}, which is in the fleet too"
+            ));
+            return Ok(BTreeMap::new());
+        }
+        // Nobody's own key, certificates and passwords: what they would open is started for some minutes, and then is no more.
+        let scratch = self.workshop.store.scratch()?;
+        let key = self.host(scratch.path()).key()?;
+        let mut files = BTreeMap::new();
+        for file in fleet.files().into_iter().map(|file| file.get_ref()) {
+            let text = match file.ends_with(".pub") {
+                true => key.clone(),
+                false => {
+                    fs::read_to_string(project.root().join(file)).with_context(|| format!("cannot read {file}"))?
+                }
+            };
+            files.insert(file.clone(), text);
+        }
+        let (plans, secrets) = (loaded.plans(project)?, Secrets::renewed(fleet, &loaded.images, None, today())?);
+        let material = Material { images: &loaded.images, plans: &plans, files: &files, secrets: Some(&secrets) };
+        let mut members = Vec::new();
+        for subject in subjects {
+            let Some(name) = first.get(subject.image.name.as_str()) else { continue };
+            let scratch = scratch.path().join(name);
+            fs::create_dir(&scratch)?;
+            members.push(Member { subject, told: fleet.told(name, &material).map_err(Mistakes)?, scratch });
+        }
+        let ground = Ground {
+            namespace: self.workshop.namespace,
+            toolbox: &self.toolbox.root,
+            scratch: scratch.path(),
+            gateways: fleet.networks.values().filter_map(|network| network.gateway).collect(),
+        };
+        Ok(together::asked(&members, &ground, progress)?)
     }
 
     fn one(&self, subject: &Subject, cases: &[Case]) -> anyhow::Result<Seen> {

@@ -6,6 +6,7 @@ use super::check::Finding;
 use crate::recipe::Recipe;
 use crate::recipe::fail2ban::Fail2ban;
 use crate::recipe::firewall::{Destination, Egress, Ports, Protocol, Source};
+use crate::recipe::function::Function;
 
 /// What is claimed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,6 +21,8 @@ pub struct Claims {
     pub exceptions: Vec<Exception>,
     /// Who is banned, and for what.
     pub fail2ban: Fail2ban,
+    /// What it is for.
+    pub functions: Vec<Function>,
 }
 
 /// A port that is open: of this machine to others, or of others to it.
@@ -93,6 +96,7 @@ impl Claims {
             reaches,
             exceptions: exceptions.collect(),
             fail2ban: recipe.fail2ban.clone(),
+            functions: recipe.functions.clone(),
         }
     }
 }

@@ -32,6 +32,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// how it proves itself.
 const ABILITIES: u32 = 0x1 | 0x8 | 0x200 | 0x800 | 0x8000 | 0x8_0000;
 
+/// Who is asked, where nobody says.
+const HOST: &str = "verified";
+
 /// utf8mb4.
 const CHARACTERS: u8 = 45;
 
@@ -77,6 +80,29 @@ pub fn ssh(host: &Host<'_>, (user, door): (&str, &Doorway), command: &str) -> Re
     let done = host.reaching_loopback().run(&argv)?;
     let said = done.text.trim().lines().last().unwrap_or_default().to_owned();
     Ok((said, done.status.success()))
+}
+
+/// Asks by HTTPS; the status of the answer, and its body.
+///
+/// # Errors
+/// There is none, or none of HTTP/1.
+pub fn exchanged(door: &Doorway, request: &str) -> io::Result<(u16, String)> {
+    let (head, body) = request.split_once("\n\n").unwrap_or((request, ""));
+    let mut stream = door.connect(PATIENCE).and_then(encrypted)?;
+    let head = format!("{head}\nHost: {HOST}\nConnection: close\nContent-Length: {}\n\n", body.len());
+    stream.write_all(head.replace('\n', "\r\n").as_bytes())?;
+    stream.write_all(body.as_bytes())?;
+    stream.flush()?;
+    let mut bytes = Vec::new();
+    // Who ends the connection without a word of TLS has said all.
+    match stream.read_to_end(&mut bytes) {
+        Err(cause) if cause.kind() != io::ErrorKind::UnexpectedEof => return Err(cause),
+        _ => {}
+    }
+    let text = String::from_utf8_lossy(&bytes);
+    let status = text.split(' ').nth(1).and_then(|status| status.parse().ok());
+    let status = status.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "not an answer of HTTP/1"))?;
+    Ok((status, text.split_once("\r\n\r\n").map_or("", |(_, body)| body).to_owned()))
 }
 
 /// The first line of the answer to a request.

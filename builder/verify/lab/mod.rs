@@ -22,6 +22,7 @@ pub mod link;
 pub mod report;
 pub mod scan;
 pub mod siege;
+pub mod together;
 pub mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
