@@ -179,7 +179,7 @@ impl Subject {
             let failed = |why| ExamError::Siege(self.image.name.clone(), case.name(), Box::new(why));
             let siege = Siege { link: &link, hosts: &hosts, fail2ban: &self.claims.fail2ban, host, progress };
             let administrator = identity.get("administrator").map_or("", String::as_str);
-            entered = Some(siege.entered(administrator, &own).map_err(failed)?);
+            entered = siege.entered(administrator, &own).map_err(failed)?;
             let before = since.elapsed();
             let seen = siege.laid(&mut running).map_err(failed)?;
             besieged = Some((seen, since.elapsed().saturating_sub(before)));

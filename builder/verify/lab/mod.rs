@@ -38,7 +38,6 @@ use hosts::Hosts;
 use link::Event;
 use report::{Exposure, Finding, Moment, Report, Start, Step};
 
-use super::claims::Claims;
 use crate::digest::Digest;
 
 /// The report of `subject`, whose disk is to have the digest `disk`, by what was `seen`.
@@ -48,7 +47,7 @@ pub fn report(subject: &Subject, disk: Digest, seen: &[Seen]) -> Report {
     if let Some(told) = seen.iter().find(|seen| seen.case == Case::Told) {
         steps.push(exposure(told, &hosts));
     }
-    steps.extend(seen.iter().flat_map(|seen| attacked(seen, &subject.claims)));
+    steps.extend(seen.iter().flat_map(attacked));
     steps.extend(seen.iter().map(|seen| start(seen, &hosts)));
     steps.extend(clones(seen));
     Report {
@@ -105,7 +104,7 @@ fn exposure(told: &Seen, hosts: &Hosts) -> Step {
 }
 
 /// Who was attacked bans, and lets nobody in but who has the key.
-fn attacked(seen: &Seen, claims: &Claims) -> Vec<Step> {
+fn attacked(seen: &Seen) -> Vec<Step> {
     let mut steps = Vec::new();
     if let Some(findings) = &seen.entered {
         steps.push(Step {
@@ -117,14 +116,10 @@ fn attacked(seen: &Seen, claims: &Claims) -> Vec<Step> {
         });
     }
     if let Some((besieged, took)) = &seen.besieged {
-        let untried: Vec<&str> = claims
-            .fail2ban
-            .jails
-            .iter()
-            .filter(|(_, jail)| jail.attempt.is_none())
-            .map(|(name, _)| name.as_str())
-            .collect();
-        let untried = if untried.is_empty() { String::new() } else { format!(", untried: {}", untried.join(" ")) };
+        let untried = match besieged.untried.join(" ") {
+            none if none.is_empty() => none,
+            some => format!(", untried: {some}"),
+        };
         steps.push(Step {
             id: "bans".to_owned(),
             title: "each jail bans for the attempt that its recipe says, until its time is over".to_owned(),

@@ -47,8 +47,9 @@ const ONLY_KEYS: &str = "Permission denied (publickey).";
 /// The port of SSH.
 const SSH: u16 = 22;
 
-/// Whose attacker never does anything.
+/// Who never does anything, and who administers: no attacker.
 const NOBODY: u8 = 200;
+const ADMINISTRATOR: u8 = 201;
 
 /// The source port of the next question.
 static NEXT: AtomicU16 = AtomicU16::new(46_000);
@@ -87,6 +88,8 @@ pub struct Siege<'a> {
 pub struct Besieged {
     /// In the order in which they were made.
     pub bans: Vec<Ban>,
+    /// Jails at which nothing was tried: nobody says what, or their ports are open to nobody.
+    pub untried: Vec<String>,
     /// What was not as the recipe says.
     pub findings: Vec<Finding>,
 }
@@ -119,16 +122,16 @@ impl Attacker<'_> {
 }
 
 impl<'a> Siege<'a> {
-    /// Who has the key gets in as `administrator`, and only so; `own` has it in its scratch directory.
+    /// Who has the key gets in as `administrator`, and only so; `own` has it in its scratch directory. None: nobody reaches SSH.
     ///
     /// # Errors
-    /// The machine has gone; ssh of the toolbox cannot be started.
-    pub fn entered(&self, administrator: &str, own: &machine::Host<'_>) -> Result<Vec<Finding>, SiegeError> {
+    /// ssh of the toolbox cannot be started; no port of loopback is free.
+    pub fn entered(&self, administrator: &str, own: &machine::Host<'_>) -> Result<Option<Vec<Finding>>, SiegeError> {
         let finding = |user: &str, found: String, wanted: &str| {
             let subject = format!("ssh as {user}");
             Finding { subject, found, wanted: wanted.to_owned(), at: None }
         };
-        let Some(ends) = self.hosts.attacker(NOBODY, SSH, GUEST.into()) else { return Ok(Vec::new()) };
+        let Some(ends) = self.hosts.attacker(ADMINISTRATOR, SSH, GUEST.into()) else { return Ok(None) };
         let mut findings = Vec::new();
         let tries = [
             (administrator, own, true, "to be let in with the key that the instance was told"),
@@ -145,7 +148,7 @@ impl<'a> Siege<'a> {
                 findings.push(finding(user, found, wanted));
             }
         }
-        Ok(findings)
+        Ok(Some(findings))
     }
 
     /// All of it. The machine is started again once, and its clock is wrong afterwards.
@@ -153,9 +156,11 @@ impl<'a> Siege<'a> {
     /// # Errors
     /// The machine has gone, or does not do what it is asked.
     pub fn laid(&self, running: &mut Running) -> Result<Besieged, SiegeError> {
-        let mut besieged = Besieged::default();
+        let attackers = self.attackers()?;
+        let untried = self.fail2ban.jails.keys().filter(|name| !attackers.iter().any(|one| one.name == name.as_str()));
+        let mut besieged = Besieged { untried: untried.cloned().collect(), ..Besieged::default() };
         let mut banned = Vec::new();
-        for attacker in self.attackers()? {
+        for attacker in attackers {
             let is_banned = match &attacker.jail.attempt {
                 Some(Attempt::Bans(other)) => self.comes_back((&attacker, other), running, &mut besieged)?,
                 _ => self.tries(&attacker, running, &mut besieged)?,
