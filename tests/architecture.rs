@@ -60,7 +60,7 @@ const DOORS: [(&str, &[&str], &str); 7] = [
     ("std::process::Command", &["sandbox*"], "one door to processes"),
     ("process::Command", &["sandbox*"], "one door to processes"),
     ("ureq::", &["mirror*"], "one door to the network"),
-    ("TcpStream", &["mirror*"], "one door to the network"),
+    ("TcpStream", &["mirror*", "verify/lab/call*"], "one door to the network, and one to the lab by way of loopback"),
     ("UdpSocket", &["mirror*"], "one door to the network"),
     ("resolvo::", &["lock/*"], "one place that knows the solver"),
     ("unsafe {", &["sandbox*"], "system calls that need it are all in one place"),

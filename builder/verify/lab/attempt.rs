@@ -11,7 +11,6 @@
 //! the connection phase of the client's protocol; RFC 9112.
 
 use std::io::{self, Read, Write};
-use std::net::TcpStream;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -170,7 +169,7 @@ fn error(packet: &[u8]) -> String {
 }
 
 /// The same connection in TLS, with whoever is there.
-fn encrypted(stream: TcpStream) -> io::Result<StreamOwned<ClientConnection, TcpStream>> {
+fn encrypted<S: Read + Write>(stream: S) -> io::Result<StreamOwned<ClientConnection, S>> {
     let provider = Arc::new(ring::default_provider());
     let config = ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions();
     let config =
