@@ -323,8 +323,10 @@ mod tests {
                 from = socket.remote_endpoint().map_or(from, |end| end.addr.into());
                 let mut bytes = [0; 512];
                 if socket.can_recv() {
-                    let read = socket.recv_slice(&mut bytes).unwrap();
-                    socket.send_slice(&bytes[..read].to_ascii_uppercase()).unwrap();
+                    // No more than there is room for to say it back.
+                    let room = bytes.len().min(socket.send_capacity() - socket.send_queue());
+                    let read = socket.recv_slice(&mut bytes[..room]).unwrap();
+                    assert_eq!(socket.send_slice(&bytes[..read].to_ascii_uppercase()), Ok(read));
                 } else if socket.state() == tcp::State::CloseWait {
                     socket.close();
                 } else if !socket.is_open() {
