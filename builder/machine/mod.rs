@@ -124,6 +124,16 @@ pub enum MachineError {
         /// Some last lines of the console.
         console: String,
     },
+    /// It was asked to do something, and could not.
+    #[error("the machine could not do `{line}` (exit code {code}): {said}")]
+    Refused {
+        /// What.
+        line: String,
+        /// How that ended.
+        code: u8,
+        /// What that said.
+        said: String,
+    },
     /// Ctrl-C.
     #[error("interrupted; the machine was shut down")]
     Interrupted,

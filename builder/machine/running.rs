@@ -1,6 +1,6 @@
 //! A machine under way: its milestones, its end, its power button.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::net::Shutdown;
 use std::os::fd::AsRawFd;
@@ -22,6 +22,9 @@ const LOOK: Duration = Duration::from_millis(200);
 /// translated processor, takes its time.)
 const SHUTDOWN: Duration = Duration::from_secs(120);
 
+/// How long a machine is off before it starts again.
+const SETTLE: Duration = Duration::from_secs(1);
+
 /// The last words of a kernel.
 const PANIC: &str = "Kernel panic - not syncing";
 
@@ -33,8 +36,8 @@ pub struct Running {
     milestones: Milestones,
     /// Its starts before this one: when each began, and how far it came.
     before: Vec<(Duration, Milestones)>,
-    /// When this one began, and how much of the console is older, in bytes.
-    began: (Duration, usize),
+    /// When this one began.
+    began: Duration,
     /// How many lines its errand was asked.
     asked: u32,
     interrupts: Interrupts,
@@ -44,8 +47,14 @@ pub struct Running {
 #[derive(Debug)]
 struct Plug {
     scratch: PathBuf,
+    /// QEMU and its arguments, for each start anew: a process that has translated one start is slower at the next.
+    sandbox: Sandbox,
+    argv: Vec<String>,
     thread: Option<JoinHandle<Result<Output, SandboxError>>>,
 }
+
+/// What QEMU writes, and listens at, in the scratch directory: of one start each.
+const OF_A_START: [&str; 4] = ["console", "output", "errand", "monitor"];
 
 impl Running {
     pub(super) fn new(sandbox: Sandbox, argv: Vec<String>, scratch: &Path, progress: &Progress) -> Self {
@@ -54,9 +63,9 @@ impl Running {
             step: progress.step("boot", Total::Unknown),
             milestones: Milestones::default(),
             before: Vec::new(),
-            began: (Duration::ZERO, 0),
+            began: Duration::ZERO,
             asked: 0,
-            plug: Plug { scratch: scratch.to_owned(), thread: Some(thread::spawn(move || sandbox.run(&argv))) },
+            plug: Plug::inserted(sandbox, argv, scratch),
         }
     }
 
@@ -67,16 +76,16 @@ impl Running {
 
     /// Each of its starts: when it began, and when it got where; all from the first power-on.
     pub fn starts(&self) -> Vec<(Duration, Milestones)> {
-        let this = (self.began.0, self.milestones.clone());
+        let this = (self.began, self.milestones.clone());
         self.before.iter().cloned().chain([this]).collect()
     }
 
-    /// What its console has said so far.
+    /// What its console has said since it was last started.
     pub fn console(&self) -> String {
         text(&self.plug.scratch.join("console"))
     }
 
-    /// What its errand has said so far.
+    /// What its errand has said since then.
     pub fn said(&self) -> String {
         errand::said(&text(&self.plug.scratch.join("output")))
     }
@@ -103,8 +112,7 @@ impl Running {
     /// As [`Running::until`]; `limit` is in seconds from now.
     pub fn ask(&mut self, line: &str, limit: u32) -> Result<(String, u8), MachineError> {
         let limit = u32::try_from(self.step.elapsed().as_secs()).unwrap_or(u32::MAX).saturating_add(limit);
-        let starts = self.before.len() + 1;
-        self.wait(("listening to what it is asked", limit), |running| errand::heard(&running.said()) >= starts)?;
+        self.wait(("listening to what it is asked", limit), |running| errand::is_listening(&running.said()))?;
         self.asked += 1;
         let (number, before) = (self.asked, self.said().len());
         // Kept until the answer is there: what is on its way through a connection that is closed is lost. And read, though it is
@@ -124,25 +132,58 @@ impl Running {
         Ok(errand::answered(&self.said(), before, number).unwrap_or_default())
     }
 
+    /// The same, for what must come to a good end; what it said.
+    ///
+    /// # Errors
+    /// As [`Running::ask`]; its exit code is not 0.
+    pub fn done(&mut self, line: &str, limit: u32) -> Result<String, MachineError> {
+        match self.ask(line, limit)? {
+            (said, 0) => Ok(said),
+            (said, code) => Err(MachineError::Refused { line: line.to_owned(), code, said: said.trim().to_owned() }),
+        }
+    }
+
     /// Asks it the same way to start again, as its owner would, and forgets the milestones of this start.
     ///
     /// # Errors
-    /// Somebody pressed Ctrl-C; it has ended.
+    /// As [`Running::done`]; it has not shut down in two minutes.
     pub fn reboot(&mut self) -> Result<(), MachineError> {
-        self.ask("systemctl reboot", 60)?;
-        self.again();
-        Ok(())
+        let (awaited, limit) = ("starting again", u32::try_from(SHUTDOWN.as_secs()).unwrap_or(u32::MAX));
+        self.done("systemctl reboot", limit)?;
+        let since = self.step.elapsed();
+        // QEMU ends where a machine would start again (`-no-reboot`).
+        let output = loop {
+            match self.look(awaited)? {
+                Some(output) => break output,
+                None if self.step.elapsed() > since + SHUTDOWN => return Err(self.late(awaited, limit)),
+                None => {}
+            }
+        };
+        match output.status.success() {
+            true => self.again(),
+            false => Err(self.ended(awaited, &output)),
+        }
     }
 
     /// Cuts its power, and gives it back.
-    pub fn cut(&mut self) {
-        self.plug.tell("system_reset");
-        self.again();
+    ///
+    /// # Errors
+    /// QEMU has failed, or what it wrote cannot be removed.
+    pub fn cut(&mut self) -> Result<(), MachineError> {
+        if let Some(output) = self.plug.pulled()?
+            && !output.status.success()
+        {
+            return Err(self.ended("its power was cut", &output));
+        }
+        self.again()
     }
 
-    fn again(&mut self) {
-        self.before.push((self.began.0, std::mem::take(&mut self.milestones)));
-        self.began = (self.step.elapsed(), self.console().len());
+    fn again(&mut self) -> Result<(), MachineError> {
+        // What it said at last, and is still on the cable, was said before this start.
+        thread::sleep(SETTLE);
+        self.before.push((self.began, std::mem::take(&mut self.milestones)));
+        self.began = self.step.elapsed();
+        self.plug.insert()
     }
 
     /// Whether it is still there, and nobody wants it to end.
@@ -203,15 +244,14 @@ impl Running {
         while self.plug.thread.as_ref().is_some_and(|thread| !thread.is_finished()) && patience(self) {
             thread::sleep(LOOK);
         }
-        self.plug.tell("quit");
-        self.plug.thread.take().map(joined).transpose()
+        self.plug.pulled()
     }
 
     /// Looks at the console after a moment; what QEMU said, if it has ended.
     fn look(&mut self, awaited: &str) -> Result<Option<Output>, MachineError> {
         thread::sleep(LOOK);
         let console = self.console();
-        self.milestones.look(console.get(self.began.1..).unwrap_or_default(), &self.step);
+        self.milestones.look(&console, &self.step);
         if let Some((_, why)) = console.split_once(PANIC) {
             let why = why.lines().next().unwrap_or_default().trim_matches([':', ' ']).to_owned();
             return Err(MachineError::Panicked { awaited: awaited.to_owned(), why, console: self.last_lines() });
@@ -244,6 +284,38 @@ impl Running {
 }
 
 impl Plug {
+    fn inserted(sandbox: Sandbox, argv: Vec<String>, scratch: &Path) -> Self {
+        let mut plug = Self { scratch: scratch.to_owned(), sandbox, argv, thread: None };
+        plug.switch_on();
+        plug
+    }
+
+    fn switch_on(&mut self) {
+        let (sandbox, argv) = (self.sandbox.clone(), self.argv.clone());
+        self.thread = Some(thread::spawn(move || sandbox.run(&argv)));
+    }
+
+    /// Puts it in again after it was pulled, and forgets what was said before.
+    fn insert(&mut self) -> Result<(), MachineError> {
+        for name in OF_A_START {
+            let path = self.scratch.join(name);
+            match fs::remove_file(&path) {
+                Err(cause) if cause.kind() != io::ErrorKind::NotFound => {
+                    return Err(MachineError::File { path, cause });
+                }
+                _ => {}
+            }
+        }
+        self.switch_on();
+        Ok(())
+    }
+
+    /// Pulls it; what QEMU said at its end, if it had not ended before.
+    fn pulled(&mut self) -> Result<Option<Output>, MachineError> {
+        self.tell("quit");
+        self.thread.take().map(joined).transpose()
+    }
+
     /// One line to QEMU's monitor. A machine that has ended does not hear it, and that is as well.
     fn tell(&self, line: &str) {
         drop(self.write("monitor", &format!("{line}\n")));

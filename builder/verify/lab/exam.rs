@@ -105,6 +105,7 @@ const IDENTITY: &str = "
         echo \"$(basename $file) $(sha256sum <$file | cut -c1-64)\"
     done
     echo \"random-seed $(sha256sum </var/lib/systemd/random-seed | cut -c1-64)\"
+    echo \"room $(df --output=avail -k /var | tail -n 1 | xargs)\"
     echo \"administrator $(ls /home/*/.ssh/authorized_keys | cut -d/ -f3)\"
     echo \"failed $(systemctl --failed --plain --no-legend | cut -d' ' -f1 | sort | xargs)\"
     echo end
@@ -118,6 +119,23 @@ impl Seen {
 }
 
 impl Subject {
+    /// A machine of it at `cable`, told what is in the volume `seed`.
+    pub fn machine(&self, cable: Cable, seed: Option<PathBuf>) -> Machine {
+        Machine {
+            firmware: Firmware::Bios,
+            accelerator: self.accelerator,
+            // One for each machine: translated, and side by side, two take a third longer.
+            processors: 1,
+            memory: 1536,
+            disk: self.disk.clone(),
+            size: None,
+            seed,
+            network: Network { cable: Some(cable), ..Network::default() },
+            strings: Vec::new(),
+            more: Vec::new(),
+        }
+    }
+
     /// Starts it in the first of `cases`, and goes on with the others; what was seen.
     ///
     /// # Errors
@@ -137,20 +155,7 @@ impl Subject {
             let folder = host.scratch.join("bundle");
             seed.write(&folder, Epoch(0)).map(|()| folder.join("seed.iso"))
         });
-        let machine = Machine {
-            firmware: Firmware::Bios,
-            accelerator: self.accelerator,
-            // One for each machine: translated, and side by side, two take a third longer.
-            processors: 1,
-            memory: 1536,
-            disk: self.disk.clone(),
-            size: None,
-            seed: seed.transpose()?,
-            network: Network { cable: Some(cable), ..Network::default() },
-            strings: case.credentials(),
-            // Who asks it to start again, or pulls the plug, has it started again, as from its owner.
-            more: ["-action", "reboot=reset"].map(str::to_owned).to_vec(),
-        };
+        let machine = Machine { strings: case.credentials(), ..self.machine(cable, seed.transpose()?) };
         // QEMU needs longer to its first frame than this to the next line: nothing is missed.
         let mut running = machine.with_errand(&[IDENTITY, LISTEN].concat()).start(host, 0, progress).map_err(failed)?;
         let since = Arc::new(progress.step("lab", Total::Unknown));
@@ -159,7 +164,7 @@ impl Subject {
 
         if case == Case::PowerCut {
             running.until("locked", LIMIT).map_err(failed)?;
-            running.cut();
+            running.cut().map_err(failed)?;
         }
         let identity = identity(&mut running).map_err(failed)?;
         let (name, up) = (case.name(), since.elapsed().as_secs_f64());
