@@ -40,10 +40,10 @@ const CHARACTERS: u8 = 45;
 /// A packet that says that something is wrong.
 const ERROR: u8 = 0xff;
 
-/// Makes `attempt` at `door`; what it was answered. `host` has a key that opens nothing.
+/// Makes `attempt` at `door`; what it was answered, or why it was not. `host` has a key that opens nothing.
 ///
 /// # Errors
-/// There was no answer; ssh cannot be started.
+/// ssh cannot be started.
 pub fn made(attempt: &Attempt, door: &Doorway, host: &Host<'_>) -> Result<String, MachineError> {
     let said = match attempt {
         Attempt::Ssh(user) => return ssh(host, (user, door), "true").map(|(said, _)| said),
@@ -106,7 +106,10 @@ pub fn exchanged(door: &Doorway, request: &str) -> io::Result<(u16, String)> {
 
 /// The first line of the answer to a request.
 fn asked(mut stream: impl Read + Write, request: &str) -> io::Result<String> {
-    let host = if request.to_ascii_lowercase().contains("\nhost:") { "" } else { "\nHost: verified" };
+    let host = match request.to_ascii_lowercase().contains("\nhost:") {
+        true => String::new(),
+        false => format!("\nHost: {HOST}"),
+    };
     stream.write_all(format!("{request}{host}\nConnection: close\n\n").replace('\n', "\r\n").as_bytes())?;
     stream.flush()?;
     let mut bytes = [0; 512];
@@ -174,7 +177,7 @@ fn encrypted<S: Read + Write>(stream: S) -> io::Result<StreamOwned<ClientConnect
     let config = ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions();
     let config =
         config.map_err(io::Error::other)?.dangerous().with_custom_certificate_verifier(Arc::new(Anybody(provider)));
-    let name = ServerName::try_from("verified").map_err(io::Error::other)?;
+    let name = ServerName::try_from(HOST).map_err(io::Error::other)?;
     let connection = ClientConnection::new(Arc::new(config.with_no_client_auth()), name).map_err(io::Error::other)?;
     Ok(StreamOwned::new(connection, stream))
 }

@@ -5,7 +5,7 @@
 //!   told, untold, lied to,                    │   ◀── scan: every port, every message    ├─▶ Seen ─▶ judge ─▶ Report
 //!   its firewall broken,                      │   ◀── siege: attempts, until it bans     │             ▲
 //!   its power cut, attacked                   └──▶ what it said, with the time           ┘             │
-//!                                                                       the recipe's claims ────┘
+//!                                                                              the recipe's claims ────┘
 //! ```
 //!
 //! It needs no root, no device and no setting of this machine: hosts beside the guest are frames on a cable. Nothing leaves
@@ -39,6 +39,9 @@ use link::Event;
 use report::{Exposure, Finding, Moment, Report, Start, Step};
 
 use crate::digest::Digest;
+
+/// What a full disk may have of room, in KiB: what a log gave up after it was full.
+const LITTLE: u64 = 4096;
 
 /// The report of `subject`, whose disk is to have the digest `disk`, by what was `seen`.
 pub fn report(subject: &Subject, disk: Digest, seen: &[Seen]) -> Report {
@@ -135,17 +138,15 @@ fn attacked(seen: &Seen) -> Vec<Step> {
 fn start(seen: &Seen, hosts: &Hosts) -> Step {
     let mut findings = judge::said(&seen.events, hosts, seen.case);
     if seen.case.opens() != Opens::Nothing {
-        // Until its kernel says something, what is heard was said by the one before.
-        let kernels = seen.starts.iter().map(|(began, milestones)| milestones.at("kernel").unwrap_or(*began));
-        let begun: Vec<Duration> = [Duration::ZERO].into_iter().chain(kernels.skip(1)).collect();
-        for ((at, began), (_, milestones)) in begun.iter().enumerate().zip(&seen.starts) {
-            let until = begun.get(at + 1).copied().unwrap_or(Duration::MAX);
+        for (at, (began, milestones)) in seen.starts.iter().enumerate() {
+            let until = seen.starts.get(at + 1).map_or(Duration::MAX, |(began, _)| *began);
             let of = |event: &&Event| (*began..until).contains(&event.at);
             let events: Vec<Event> = seen.events.iter().filter(of).cloned().collect();
             findings.extend(judge::early(&events, hosts, milestones.at("locked")));
         }
     }
     findings.extend(units(seen));
+    findings.extend(room(seen));
     Step {
         id: seen.case.name().to_owned(),
         title: format!("silent but for what is open, {}", seen.case.title()),
@@ -174,10 +175,20 @@ fn units(seen: &Seen) -> Vec<Finding> {
     }
 }
 
+/// What was to fill the disk has filled it, else nothing was tried.
+fn room(seen: &Seen) -> Option<Finding> {
+    let room = seen.identity.get("room").map_or("", String::as_str);
+    let is_tried = seen.case != Case::FullDisk || room.parse().is_ok_and(|kibibytes: u64| kibibytes < LITTLE);
+    (!is_tried).then(|| {
+        let (subject, found) = ("disk".to_owned(), format!("{room} KiB of room"));
+        Finding { subject, found, wanted: format!("less than {LITTLE} KiB"), at: None }
+    })
+}
+
 /// Two machines of one image share nothing that is a machine's own.
 fn clones(seen: &[Seen]) -> Option<Step> {
     let [one, other, ..] = seen else { return None };
-    let own = |key: &String| !["failed", "administrator"].contains(&key.as_str());
+    let own = |key: &String| !["failed", "administrator", "room"].contains(&key.as_str());
     let mut findings = Vec::new();
     for (key, value) in one.identity.iter().filter(|(key, _)| own(key)) {
         if other.identity.get(key) == Some(value) {

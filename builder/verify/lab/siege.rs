@@ -174,10 +174,10 @@ impl<'a> Siege<'a> {
             }
         }
         self.outlast(&banned, "after all of them", &mut besieged.findings)?;
-        running.ask("systemctl restart fail2ban && until fail2ban-client ping; do sleep 1; done", RESTART)?;
+        running.done("systemctl restart fail2ban && until fail2ban-client ping; do sleep 1; done", RESTART)?;
         self.outlast(&banned, "after fail2ban was restarted", &mut besieged.findings)?;
         running.reboot()?;
-        running.ask("systemctl is-system-running --wait; until fail2ban-client ping; do sleep 1; done", REBOOT)?;
+        running.done("systemctl is-system-running --wait; until fail2ban-client ping; do sleep 1; done", REBOOT)?;
         self.outlast(&banned, "after the machine was restarted", &mut besieged.findings)?;
         self.end(&banned, running, &mut besieged.findings)?;
         Ok(besieged)
@@ -200,7 +200,7 @@ impl<'a> Siege<'a> {
     /// One for each jail at which something can be tried, and in IPv6 for the first that is reached there.
     fn attackers(&self) -> Result<Vec<Attacker<'a>>, SiegeError> {
         let mut all = Vec::new();
-        for (nth, (name, jail)) in (0..).zip(&self.fail2ban.jails) {
+        for (nth, (name, jail)) in (0..NOBODY).zip(&self.fail2ban.jails) {
             all.extend(self.attacker((name, jail), (nth, GUEST.into())));
         }
         let [_, _, v6] = self.hosts.guests();
@@ -237,12 +237,7 @@ impl<'a> Siege<'a> {
         running: &mut Running,
         besieged: &mut Besieged,
     ) -> Result<bool, SiegeError> {
-        let open = self.open_to(attacker)?;
-        if !open.contains(&attacker.port) {
-            let found = format!("tcp {} was silent before any attempt", attacker.port);
-            besieged.findings.push(attacker.finding(found, "an answer to somebody who has done nothing yet"));
-            return Ok(false);
-        }
+        let Some(open) = self.open_at_first(attacker, besieged)? else { return Ok(false) };
         let since = self.link.now();
         for _ in 1..attacker.jail.tries {
             self.attempt(attacker)?;
@@ -289,13 +284,13 @@ impl<'a> Siege<'a> {
         besieged: &mut Besieged,
     ) -> Result<bool, SiegeError> {
         let Some(jail) = self.fail2ban.jails.get(other) else { return Ok(false) };
-        let source = attacker.ends.source;
-        let open = self.open_to(attacker)?;
+        let lets_go = format!("fail2ban-client set {other} unbanip {}", attacker.ends.source);
+        let Some(open) = self.open_at_first(attacker, besieged)? else { return Ok(false) };
         for time in 1..=attacker.jail.tries {
             if time > 1 {
-                running.ask(&format!("fail2ban-client set {other} unbanip {source}"), RESTART)?;
+                running.done(&lets_go, RESTART)?;
                 if !self.is_answered(&attacker.ends, attacker.port)? {
-                    let found = format!("still silent after the {other} jail has let go, for the {} time", time - 1);
+                    let found = format!("still silent after ban {} by {other} was lifted", time - 1);
                     besieged.findings.push(attacker.finding(found, "an answer"));
                     return Ok(false);
                 }
@@ -304,7 +299,7 @@ impl<'a> Siege<'a> {
                 self.attempt(attacker)?;
             }
             if !self.falls_silent(attacker)? {
-                let found = format!("not banned by {other}, for the {time} time");
+                let found = format!("no ban {time} by {other}");
                 besieged.findings.push(attacker.finding(found, "banned by it each time"));
                 return Ok(false);
             }
@@ -320,7 +315,7 @@ impl<'a> Siege<'a> {
             return Ok(false);
         }
         // From here on only this jail keeps it out.
-        running.ask(&format!("fail2ban-client set {other} unbanip {source}"), RESTART)?;
+        running.done(&lets_go, RESTART)?;
         besieged.findings.extend(self.closed(attacker, &open)?);
         besieged.bans.push(attacker.ban(after));
         Ok(true)
@@ -355,7 +350,7 @@ impl<'a> Siege<'a> {
         findings: &mut Vec<Finding>,
     ) -> Result<(), SiegeError> {
         let later = self.fail2ban.memory().saturating_add(60);
-        running.ask(&format!("date -s @$(($(date +%s) + {later}))"), RESTART)?;
+        running.done(&format!("date -s @$(($(date +%s) + {later}))"), RESTART)?;
         let mut out: Vec<(Ends, u16)> = banned.iter().map(|attacker| (attacker.ends, attacker.port)).collect();
         let until = self.link.now() + SOON * 3;
         while !out.is_empty() && self.link.now() < until {
@@ -373,6 +368,17 @@ impl<'a> Siege<'a> {
     fn attempt(&self, attacker: &Attacker<'_>) -> Result<String, SiegeError> {
         let doorway = Doorway::open(self.link, attacker.ends, attacker.port)?;
         Ok(attempt::made(attacker.attempt, &doorway, &self.host)?)
+    }
+
+    /// The ports that answer an attacker who has done nothing yet; none, and a finding, if that which he attacks does not.
+    fn open_at_first(&self, attacker: &Attacker<'_>, besieged: &mut Besieged) -> Result<Option<Vec<u16>>, SiegeError> {
+        let open = self.open_to(attacker)?;
+        if open.contains(&attacker.port) {
+            return Ok(Some(open));
+        }
+        let found = format!("tcp {} was silent before any attempt", attacker.port);
+        besieged.findings.push(attacker.finding(found, "an answer to somebody who has done nothing yet"));
+        Ok(None)
     }
 
     /// The ports, of those that the recipe opens to anybody, that answer an attacker.
