@@ -2,10 +2,11 @@
 //!
 //! ```text
 //! images/NAME/oci ──────▶ audit ───────────────────────────────────┐
-//! images/NAME/disk.raw ─▶ lab: a machine a case, two side by side ─┼▶ report ─▶ text or JSON; JUnit, SARIF, in-toto
+//! images/NAME/disk.raw ─▶ lab: a machine a case, side by side ─────┼▶ report ─▶ text or JSON; JUnit, SARIF, in-toto
 //! images/NAME.lock ─────▶ rebuild, if it is asked for ─────────────┘
 //! ```
 
+mod function;
 mod rebuild;
 
 use std::collections::BTreeMap;
@@ -20,18 +21,16 @@ use anyhow::Context;
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 
+use self::function::Party;
 use super::build::{plan, processors};
-use super::fleet::{Loaded, today};
 use super::{Usage, images, print_json};
 use crate::build::Built;
-use crate::fleet::Material;
-use crate::fleet::secrets::Secrets;
 use crate::image::cloud_init::ImageId;
 use crate::image::read;
 use crate::machine::{Accelerator, Host};
 use crate::plan::Plan;
 use crate::progress::{Progress, Total};
-use crate::recipe::project::{Mistakes, Project};
+use crate::recipe::project::Project;
 use crate::rootfs::tree::{Tree, Workshop};
 use crate::sandbox::Namespace;
 use crate::store::Store;
@@ -39,7 +38,6 @@ use crate::verify::claims::Claims;
 use crate::verify::lab::case::Case;
 use crate::verify::lab::exam::{Seen, Subject};
 use crate::verify::lab::report::{Report, Step, formats};
-use crate::verify::lab::together::{self, Ground, Member};
 use crate::verify::{self, lab};
 
 /// Prove from outside that images are what their recipes say: start exactly the built disks, and try everything.
@@ -66,6 +64,9 @@ pub struct Verify {
     /// With --case: what images are for, too, as without it: the machines of the fleet are started together and asked.
     #[arg(long)]
     function: bool,
+    /// Of which fleet those machines are; default: the only one.
+    #[arg(long, value_name = "FLEET")]
+    fleet: Option<String>,
     /// Build each again from its lock too, in an empty store and another directory, and compare all digests.
     #[arg(long)]
     rebuild: bool,
@@ -81,7 +82,7 @@ pub struct Verify {
     /// Write an in-toto statement for each image into this folder, IMAGE.intoto.json: to be signed, and attached to it.
     #[arg(long, value_name = "DIR")]
     statements: Option<PathBuf>,
-    /// How many machines run side by side; default: one for each processor, at most four.
+    /// How many machines run side by side; default: one more than there are processors, at most five, since they often wait.
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=16))]
     jobs: Option<u8>,
     /// Where the images lie; default: images/ of the project.
@@ -120,11 +121,13 @@ impl Verify {
         let bench =
             Bench { toolbox: &workshop.tree(ingredients)?, workshop: &workshop, side_by_side: self.side_by_side() };
         let subjects = bench.subjects(&images)?;
-        let seen = bench.all(&subjects, &self.chosen())?;
-        let mut functions = match self.function || self.cases.is_empty() {
-            true => bench.together(project, &subjects)?,
-            false => BTreeMap::new(),
+        // A fleet with mistakes is not to be found out after ten minutes.
+        let party = match self.function || self.fleet.is_some() || self.cases.is_empty() {
+            true => Party::of(project, self.fleet.as_deref(), (&bench, &subjects))?,
+            false => None,
         };
+        let seen = bench.all(&subjects, &self.chosen())?;
+        let mut functions = party.map_or_else(|| Ok(BTreeMap::new()), |party| party.asked(&bench))?;
         let mut reports = Vec::new();
         for ((image, subject), seen) in images.iter().zip(&subjects).zip(seen) {
             let cannot = || format!("cannot read {}", image.folder.display());
@@ -201,7 +204,7 @@ impl Verify {
     }
 
     fn side_by_side(&self) -> usize {
-        self.jobs.map_or_else(|| processors().clamp(1, 4), usize::from)
+        self.jobs.map_or_else(|| processors().clamp(1, 4) + 1, usize::from)
     }
 
     /// Writes the files that were asked for.
@@ -265,7 +268,7 @@ impl Bench<'_> {
 
     /// Each subject in each case; in the order of both.
     fn all(&self, subjects: &[Subject], cases: &[Case]) -> anyhow::Result<Vec<Vec<Seen>>> {
-        // The first case takes longest, so that of every image comes first.
+        // The first machine takes longest, so that of every image comes first.
         let mut work: Vec<(usize, Vec<Case>)> = Vec::new();
         for case in cases {
             for at in (0..subjects.len()).filter(|at| case.applies(&subjects[*at].claims)) {
@@ -297,62 +300,12 @@ impl Bench<'_> {
             anyhow::Ok(())
         })?;
         let mut seen = seen.into_inner().unwrap_or_else(PoisonError::into_inner);
-        seen.sort_by_key(|(at, one)| (*at, one.case));
+        seen.sort_by_key(|(at, one)| (*at, one.starts.first().map(|start| start.case)));
         let mut all: Vec<Vec<Seen>> = subjects.iter().map(|_| Vec::new()).collect();
         for (at, one) in seen {
             all[at].push(one);
         }
         Ok(all)
-    }
-
-    /// One machine of each image of the project's fleet, on one network, asked for what their recipes say that they are for.
-    fn together(&self, project: &Project, subjects: &[Subject]) -> anyhow::Result<BTreeMap<String, Vec<Step>>> {
-        let progress = &self.workshop.progress;
-        let none_asks = subjects.iter().all(|subject| subject.claims.functions.is_empty());
-        if none_asks || project.fleet_texts()?.is_empty() {
-            return Ok(BTreeMap::new());
-        }
-        let loaded = Loaded::of(project, None)?;
-        let fleet = &loaded.fleet;
-        let mut first: BTreeMap<&str, &String> = BTreeMap::new();
-        for (name, instance) in &fleet.instances {
-            first.entry(instance.image.get_ref()).or_insert(name);
-        }
-        if let Some(other) = first.keys().find(|image| !subjects.iter().any(|subject| subject.image.name == **image)) {
-            progress.message(&format!(
-                "verify: what images are for is not asked without {other}, which is in the fleet too"
-            ));
-            return Ok(BTreeMap::new());
-        }
-        // Nobody's own key, certificates and passwords: what they would open is started for some minutes, and then is no more.
-        let scratch = self.workshop.store.scratch()?;
-        let key = self.host(scratch.path()).key()?;
-        let mut files = BTreeMap::new();
-        for file in fleet.files().into_iter().map(|file| file.get_ref()) {
-            let text = match file.ends_with(".pub") {
-                true => key.clone(),
-                false => {
-                    fs::read_to_string(project.root().join(file)).with_context(|| format!("cannot read {file}"))?
-                }
-            };
-            files.insert(file.clone(), text);
-        }
-        let (plans, secrets) = (loaded.plans(project)?, Secrets::renewed(fleet, &loaded.images, None, today())?);
-        let material = Material { images: &loaded.images, plans: &plans, files: &files, secrets: Some(&secrets) };
-        let mut members = Vec::new();
-        for subject in subjects {
-            let Some(name) = first.get(subject.image.name.as_str()) else { continue };
-            let scratch = scratch.path().join(name);
-            fs::create_dir(&scratch)?;
-            members.push(Member { subject, told: fleet.told(name, &material).map_err(Mistakes)?, scratch });
-        }
-        let ground = Ground {
-            namespace: self.workshop.namespace,
-            toolbox: &self.toolbox.root,
-            scratch: scratch.path(),
-            gateways: fleet.networks.values().filter_map(|network| network.gateway).collect(),
-        };
-        Ok(together::asked(&members, &ground, progress)?)
     }
 
     fn one(&self, subject: &Subject, cases: &[Case]) -> anyhow::Result<Seen> {

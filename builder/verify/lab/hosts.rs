@@ -51,7 +51,10 @@ pub struct Hosts {
     guest: Mac,
 }
 
-fn mac(last: u8) -> Mac {
+/// The router's hardware.
+pub const ROUTER_MAC: Mac = mac(1);
+
+const fn mac(last: u8) -> Mac {
     [2, 0x67, 0x6f, 0, 0, last]
 }
 
@@ -72,7 +75,7 @@ impl Host {
 
     /// Somebody behind the router.
     fn afar(name: String, v4: Ipv4Addr, v6: Ipv6Addr) -> Self {
-        Self { name, peer: None, mac: mac(1), v4, v6, local: None, more: 0 }
+        Self { name, peer: None, mac: ROUTER_MAC, v4, v6, local: None, more: 0 }
     }
 
     /// Its `nth` address for speaking with `guest`, if it has one.
@@ -142,7 +145,7 @@ impl Hosts {
                 network.hosts().nth(20 + usize::from(nth)).filter(|address| address.is_ipv6() == is_v6)
             }
         })?;
-        Some(Ends { from: mac(1), to: self.guest, source, destination: guest })
+        Some(Ends { from: ROUTER_MAC, to: self.guest, source, destination: guest })
     }
 
     /// Further addresses of a peer, behind the router.
@@ -152,10 +155,23 @@ impl Hosts {
         Some((Ipv4Addr::new(10, 1, at, 1 + nth), v6))
     }
 
-    /// The facts that make peers of attackers too: of each a network of IPv4, and so many addresses of IPv6 (a database has
-    /// no accounts for networks of those).
-    pub fn peers_and_attackers(&self, v6: u8) -> BTreeMap<String, Vec<IpNet>> {
+    /// Somebody at `source`, behind the router, who has been told to the guest as each of its peers; none, if the recipe lets nobody
+    /// there reach this port of TCP.
+    pub fn somebody(&self, source: IpAddr, port: u16, guest: IpAddr) -> Option<Ends> {
+        let covers = |opening: &&Opening| !opening.udp && (opening.ports.0..=opening.ports.1).contains(&port);
+        let may = |opening: &Opening| match &opening.to {
+            Whom::World | Whom::Peer(_) => source.is_ipv4() == guest.is_ipv4(),
+            Whom::Network(network) => network.contains(&source),
+        };
+        let reaches = self.open.iter().filter(covers).any(may);
+        reaches.then_some(Ends { from: ROUTER_MAC, to: self.guest, source, destination: guest })
+    }
+
+    /// The facts that make peers of attackers and of those in `more` too: of attackers on each a network of IPv4, and so many
+    /// addresses of IPv6 (a database has no accounts for networks of those).
+    pub fn peers_and_attackers(&self, v6: u8, more: &[IpNet]) -> BTreeMap<String, Vec<IpNet>> {
         let mut all = self.peers();
+        all.values_mut().for_each(|networks| networks.extend(more));
         for (name, networks) in &mut all {
             let network = self.more_of(name, 0).and_then(|(v4, _)| IpNet::new(v4.into(), 24).ok());
             networks.extend(network.map(|network| network.trunc()));
@@ -167,7 +183,7 @@ impl Hosts {
     /// From the router to the guest, or to everybody.
     pub fn router(&self, guest: IpAddr) -> Ends {
         let source = if guest.is_ipv4() { IpAddr::V4(ROUTER) } else { IpAddr::V6(ROUTER_LOCAL) };
-        Ends { from: mac(1), to: self.guest, source, destination: guest }
+        Ends { from: ROUTER_MAC, to: self.guest, source, destination: guest }
     }
 
     /// From the router to all on the link.
@@ -179,7 +195,7 @@ impl Hosts {
 
     /// Whose addresses are answered for, and with which hardware: those on the link, and the router's.
     pub fn neighbours(&self) -> BTreeMap<IpAddr, Mac> {
-        let mut all = BTreeMap::from([(IpAddr::V4(ROUTER), mac(1)), (IpAddr::V6(ROUTER_LOCAL), mac(1))]);
+        let mut all = BTreeMap::from([(IpAddr::V4(ROUTER), ROUTER_MAC), (IpAddr::V6(ROUTER_LOCAL), ROUTER_MAC)]);
         for host in self.all.iter() {
             all.extend((0..=host.more).filter_map(|nth| Some((host.address(GUEST.into(), nth)?, host.mac))));
             all.extend((0..=host.more).filter_map(|nth| Some((host.address(PREFIX.into(), nth)?, host.mac))));
@@ -301,7 +317,7 @@ mod tests {
         assert_eq!(of(2, 3306, v4).as_deref(), Some("10.1.0.3"), "of the peer, to whom alone it is open");
         assert_eq!(of(0, 9100, v4).as_deref(), Some("172.20.0.21"), "of the network");
         assert_eq!((of(0, 9100, v6), of(0, 5432, v4)), (None, None));
-        let told = hosts.peers_and_attackers(1);
+        let told = hosts.peers_and_attackers(1, &["192.0.2.1/32".parse().unwrap()]);
         assert!(told["api"].contains(&"10.1.0.0/24".parse().unwrap()), "{told:?}");
         assert!(told["api"].contains(&"2001:db8:bad:100::7/128".parse().unwrap()), "{told:?}");
         assert!(hosts.who("10.1.0.3".parse().unwrap()).is_none(), "what is said to them is judged by whoever attacks");

@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,15 +16,15 @@ use std::time::Duration;
 use super::attempt;
 use super::call::Doorway;
 use super::exam::Subject;
-use super::frame::{Ends, Mac};
+use super::frame::Ends;
+use super::hosts::ROUTER_MAC;
 use super::link::Link;
 use super::report::{Finding, Step};
 use crate::epoch::Epoch;
 use crate::image::cloud_init::{Instance, Seed, SeedError};
-use crate::machine::{Cable, Firmware, Host, Machine, MachineError, Network, Running, Switch};
+use crate::machine::{Cable, Host, MachineError, Running, Switch};
 use crate::progress::{Progress, Total};
 use crate::recipe::function::Function;
-use crate::sandbox::Namespace;
 
 /// How long all machines may take to serve, in seconds: many times of what they take.
 const LIMIT: u32 = 900;
@@ -32,9 +32,8 @@ const LIMIT: u32 = 900;
 /// Where functions are asked for.
 const HTTPS: u16 = 443;
 
-/// The router's hardware, and somebody behind it (RFC 5737).
-const ROUTER: Mac = [2, 0x67, 0x6f, 0, 0, 1];
-const AFAR: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(203, 0, 113, 7));
+/// Somebody behind the router (RFC 5737, RFC 3849).
+const AFAR: (Ipv4Addr, Ipv6Addr) = (Ipv4Addr::new(203, 0, 113, 7), Ipv6Addr::new(0x2001, 0xdb8, 7, 0, 0, 0, 0, 7));
 
 /// A machine of the fleet.
 #[derive(Clone, Debug)]
@@ -45,19 +44,6 @@ pub struct Member<'a> {
     pub told: Instance,
     /// For what it writes.
     pub scratch: PathBuf,
-}
-
-/// What they run on.
-#[derive(Clone, Debug)]
-pub struct Ground<'a> {
-    /// The right to run programs of the toolbox.
-    pub namespace: Namespace,
-    /// The root of the toolbox's tree.
-    pub toolbox: &'a std::path::Path,
-    /// For the switch between them.
-    pub scratch: &'a std::path::Path,
-    /// The ways out of the fleet's networks.
-    pub gateways: Vec<IpAddr>,
 }
 
 /// Why they could not be asked.
@@ -79,38 +65,29 @@ pub enum TogetherError {
     Way(#[from] io::Error),
 }
 
-/// Starts all of `members` on one network, and asks for the functions of each: a step for each that has any, by image.
+/// Starts all of `members` on one network, whose ways out are `gateways`, and asks for the functions of each: a step for each
+/// that has any, by image. `host` has a scratch directory for the switch between them.
 ///
 /// # Errors
 /// A machine does not come to serve.
 pub fn asked(
     members: &[Member<'_>],
-    ground: &Ground<'_>,
+    gateways: &[IpAddr],
+    host: &Host<'_>,
     progress: &Progress,
 ) -> Result<BTreeMap<String, Vec<Step>>, TogetherError> {
-    let switch = Switch::new(&ground.scratch.join("net"), "fleet");
+    let switch = Switch::new(&host.scratch.join("net"), "fleet");
     let since = Arc::new(progress.step("fleet", Total::Unknown));
     let mut running: Vec<Running> = Vec::new();
     for member in members {
         let failed = |cause| failed(member, cause);
         let folder = member.scratch.join("bundle");
         Seed::of(&member.told)?.write(&folder, Epoch(0))?;
-        let machine = Machine {
-            firmware: Firmware::Bios,
-            accelerator: member.subject.accelerator,
-            processors: 1,
-            memory: 1536,
-            disk: member.subject.disk.clone(),
-            size: None,
-            seed: Some(folder.join("seed.iso")),
-            network: Network { cable: Some(cable(&switch, member)), ..Network::default() },
-            strings: Vec::new(),
-            more: Vec::new(),
-        };
-        let host = Host { namespace: ground.namespace, toolbox: ground.toolbox, scratch: &member.scratch };
+        let machine = member.subject.machine(cable(&switch, member), Some(folder.join("seed.iso")));
+        let host = Host { scratch: &member.scratch, ..*host };
         running.push(machine.start(&host, 0, progress).map_err(failed)?);
     }
-    let neighbours = ground.gateways.iter().map(|gateway| (*gateway, ROUTER)).collect();
+    let neighbours = gateways.iter().map(|gateway| (*gateway, ROUTER_MAC)).collect();
     let link = Arc::new(Link::new(switch.plug()?, neighbours, Arc::clone(&since))?);
     for (member, running) in members.iter().zip(&mut running) {
         running.until("serving", LIMIT).map_err(|cause| failed(member, cause))?;
@@ -145,7 +122,8 @@ fn functions(member: &Member<'_>, link: &Arc<Link>, switch: &Switch) -> Result<S
         let answer = match member.told.address {
             None => Err(io::Error::other("the fleet does not say its address")),
             Some(destination) => {
-                let ends = Ends { from: ROUTER, to: cable(switch, member).hardware(), source: AFAR, destination };
+                let source = if destination.is_ipv4() { AFAR.0.into() } else { AFAR.1.into() };
+                let ends = Ends { from: ROUTER_MAC, to: cable(switch, member).hardware(), source, destination };
                 attempt::exchanged(&Doorway::open(link, ends, HTTPS)?, &function.request)
             }
         };
