@@ -16,14 +16,13 @@ const MILESTONES: [(&str, &[&str]); 5] = [
     ("serving", &["goldsmith: serving"]),
 ];
 
-/// When each milestone was first seen, from power-on; as exact as the console is looked at (0.2 s).
+/// When each milestone of a start was first seen, from its power-on; as exact as the console is looked at (0.2 s).
 #[derive(Clone, Debug, Default)]
 pub struct Milestones(Vec<(&'static str, Duration)>);
 
 impl Milestones {
-    /// Takes over what `console` says by now, and tells `step`.
-    pub(super) fn look(&mut self, console: &str, step: &Step) {
-        let elapsed = step.elapsed();
+    /// Takes over what `console` says by now, so long after power-on, and tells `step`.
+    pub(super) fn look(&mut self, console: &str, elapsed: Duration, step: &Step) {
         for (name, said) in MILESTONES {
             let reached = || console.lines().any(|line| said.iter().all(|word| line.contains(word)));
             if self.at(name).is_none() && reached() {
@@ -61,12 +60,12 @@ mod tests {
     fn a_console_tells_how_far_it_has_come() {
         let step = Progress::silent().step("boot", Total::Unknown);
         let mut milestones = Milestones::default();
-        milestones.look("[    0.0] Linux version 6.12\n[  OK  ] Reached target sound.target", &step);
+        milestones.look("[    0.0] Linux version 6.12\n[  OK  ] Reached target sound.target", Duration::ZERO, &step);
         assert!(milestones.at("kernel").is_some() && milestones.at("serving").is_none());
         let finished =
             "[\u{1b}[0;32m  OK  \u{1b}[0m] Finished \u{1b}[0;1;39mgoldsmith-firewall.service\u{1b}[0m - Shut";
-        milestones.look(finished, &step);
+        milestones.look(finished, Duration::from_secs(9), &step);
         assert!(milestones.at("locked").is_some());
-        assert!(milestones.to_string().starts_with("kernel 0.0 s, locked "), "{milestones}");
+        assert!(milestones.to_string().starts_with("kernel 0.0 s, locked 9.0 s"), "{milestones}");
     }
 }

@@ -34,7 +34,7 @@ pub struct Running {
     plug: Plug,
     step: Step,
     milestones: Milestones,
-    /// Its starts before this one: when each began, and how far it came.
+    /// Its starts before this one: when each began, from the first power-on, and how far it came.
     before: Vec<(Duration, Milestones)>,
     /// When this one began.
     began: Duration,
@@ -69,12 +69,12 @@ impl Running {
         }
     }
 
-    /// When it got where.
+    /// When it got where, in this start.
     pub fn milestones(&self) -> &Milestones {
         &self.milestones
     }
 
-    /// Each of its starts: when it began, and when it got where; all from the first power-on.
+    /// Each of its starts: when it began, from the first power-on, and when it got where, from its own.
     pub fn starts(&self) -> Vec<(Duration, Milestones)> {
         let this = (self.began, self.milestones.clone());
         self.before.iter().cloned().chain([this]).collect()
@@ -251,7 +251,7 @@ impl Running {
     fn look(&mut self, awaited: &str) -> Result<Option<Output>, MachineError> {
         thread::sleep(LOOK);
         let console = self.console();
-        self.milestones.look(&console, &self.step);
+        self.milestones.look(&console, self.step.elapsed().saturating_sub(self.began), &self.step);
         if let Some((_, why)) = console.split_once(PANIC) {
             let why = why.lines().next().unwrap_or_default().trim_matches([':', ' ']).to_owned();
             return Err(MachineError::Panicked { awaited: awaited.to_owned(), why, console: self.last_lines() });

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use ipnet::IpNet;
+
 use crate::image::cloud_init::{Database, ImageId, Instance, Seed, SeedError};
 use crate::image::network::{Cidr, Network};
 use crate::image::ssh_key::SshKey;
@@ -15,12 +17,12 @@ use super::siege;
 /// One of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Case {
-    /// Told by a bundle, as it is meant to be.
+    /// Told by a bundle, as it is meant to be, and its power is cut when its first start has come as far as the firewall.
+    PowerCut,
+    /// Told so, and left alone.
     Told,
     /// The same, and attacked until everything that bans has banned.
     Attacked,
-    /// The same, and its power is cut when its first start has come as far as the firewall.
-    PowerCut,
     /// The same, and there is no room on its disk.
     FullDisk,
     /// Without a bundle.
@@ -51,11 +53,11 @@ pub enum Opens {
 }
 
 impl Case {
-    /// All, in the order of reports; the longest first.
+    /// All, in the order of reports; those that share a machine first.
     pub const ALL: [Self; 11] = [
+        Self::PowerCut,
         Self::Told,
         Self::Attacked,
-        Self::PowerCut,
         Self::FullDisk,
         Self::Untold,
         Self::TooWide,
@@ -112,7 +114,9 @@ impl Case {
 
     /// Whether the machine of the case before can go on as that of this one, instead of another that is started for it.
     pub fn goes_on(self, before: Self) -> bool {
-        (before, self) == (Self::Told, Self::Attacked)
+        let machine = [Self::PowerCut, Self::Told, Self::Attacked];
+        let at = |case: Self| machine.iter().position(|one| *one == case);
+        at(before).is_some() && at(before) < at(self)
     }
 
     /// What it opens.
@@ -178,8 +182,9 @@ impl Case {
                 }
                 Ok(Some(seed))
             }
-            Self::Told | Self::Attacked => {
-                let peers = hosts.peers_and_attackers(siege::V6);
+            Self::PowerCut | Self::Told | Self::Attacked => {
+                let ignored: Vec<IpNet> = siege::ignored(&claims.fail2ban).into_iter().map(IpNet::from).collect();
+                let peers = hosts.peers_and_attackers(siege::V6, &ignored);
                 Seed::of(&with_database(Instance { peers, ..instance }, claims)).map(Some)
             }
             _ => Seed::of(&instance).map(Some),
@@ -244,7 +249,7 @@ mod tests {
         assert_eq!(facts(Case::Untold), None);
         assert!(facts(Case::TooWide).unwrap().contains("0.0.0.0/0"));
         assert!(facts(Case::OtherImage).unwrap().contains("another"));
-        let whole = facts(Case::PowerCut).unwrap();
+        let whole = facts(Case::FullDisk).unwrap();
         assert!(whole.starts_with(&facts(Case::Nonsense).unwrap()) && facts(Case::Nonsense).unwrap() != whole);
         for case in Case::ALL {
             let is_spoilt = case.opens() == Opens::Nothing || case == Case::FullDisk;
@@ -254,5 +259,7 @@ mod tests {
         let nobody = Claims::default();
         assert!(Case::Nonsense.applies(&nobody) && !Case::TooWide.applies(&nobody));
         assert!(facts(Case::Attacked).unwrap().contains("10.1.0.0/24"));
+        assert!(Case::Attacked.goes_on(Case::Told) && Case::Attacked.goes_on(Case::PowerCut));
+        assert!(!Case::Told.goes_on(Case::Attacked) && !Case::FullDisk.goes_on(Case::Told));
     }
 }

@@ -36,15 +36,26 @@ pub struct Subject {
     pub accelerator: Accelerator,
 }
 
+/// One start of a machine. All times are from its own power-on.
+#[derive(Debug)]
+pub struct Start {
+    /// In which case.
+    pub case: Case,
+    /// When it came where.
+    pub milestones: Milestones,
+    /// All that it said, until it started again.
+    pub events: Vec<Event>,
+    /// How long it ran.
+    pub took: Duration,
+}
+
 /// What was seen of one machine.
 #[derive(Debug)]
 pub struct Seen {
-    /// What it was told.
+    /// The case of that start in which it was asked who it is.
     pub case: Case,
-    /// Its starts: when each began, and when it came where, from the first power-on.
-    pub starts: Vec<(Duration, Milestones)>,
-    /// All that it said.
-    pub events: Vec<Event>,
+    /// Its starts, in their order; at least one.
+    pub starts: Vec<Start>,
     /// What answered, to each host at each address; of a machine that was told who it is.
     pub answers: Vec<(Host, IpAddr, Answers)>,
     /// What is a machine's own, by name, and its fingerprint.
@@ -55,8 +66,6 @@ pub struct Seen {
     pub entered: Option<Vec<Finding>>,
     /// How long it took to ask at every port.
     pub asked: Duration,
-    /// How long all of it took.
-    pub took: Duration,
 }
 
 /// Why a machine could not be examined.
@@ -111,11 +120,19 @@ const IDENTITY: &str = "
     echo end
 ";
 
-impl Seen {
-    /// When it came to `milestone` at last, if it did.
-    pub fn at(&self, milestone: &str) -> Option<Duration> {
-        self.starts.last()?.1.at(milestone)
-    }
+/// The starts of a machine, which began then and came there, with what it said meanwhile: one for each of `cases`, and those
+/// that are left for the last.
+fn starts(cases: &[Case], began: Vec<(Duration, Milestones)>, (events, until): (&[Event], Duration)) -> Vec<Start> {
+    let last = cases.last().copied().unwrap_or(Case::Told);
+    let ends: Vec<Duration> = began.iter().skip(1).map(|(began, _)| *began).chain([until]).collect();
+    let cases = cases.iter().copied().chain(std::iter::repeat(last));
+    let each = began.into_iter().zip(ends).zip(cases);
+    let start = |(((began, milestones), end), case): (((Duration, Milestones), Duration), Case)| {
+        let of = events.iter().filter(|event| (began..end).contains(&event.at));
+        let events = of.map(|event| Event { at: event.at - began, ..event.clone() }).collect();
+        Start { case, milestones, events, took: end.saturating_sub(began) }
+    };
+    each.map(start).collect()
 }
 
 impl Subject {
@@ -166,8 +183,10 @@ impl Subject {
             running.until("locked", LIMIT).map_err(failed)?;
             running.cut().map_err(failed)?;
         }
+        // The start in which it comes up is of the case after that of the power cut.
+        let up_in = if case == Case::PowerCut { cases.get(1).copied().unwrap_or(case) } else { case };
         let identity = identity(&mut running).map_err(failed)?;
-        let (name, up) = (case.name(), since.elapsed().as_secs_f64());
+        let (name, up) = (up_in.name(), since.elapsed().as_secs_f64());
         progress.verbose(&format!("lab: {}, {name}: up after {up:.1} s; {}", self.image.name, running.milestones()));
         let before = since.elapsed();
         let answers = match cases.contains(&Case::Told) {
@@ -196,17 +215,13 @@ impl Subject {
         if link.told().ended {
             return Err(gone(Gone::Cable));
         }
-        let starts = running.starts();
+        let began = running.starts();
         drop(running);
-        let events = std::mem::take(&mut link.told().events);
-        let (image, took) = (&self.image.name, since.elapsed());
-        progress.message(&format!(
-            "lab: {image}, {}: {} frames ({:.1} s)",
-            case.name(),
-            events.len(),
-            took.as_secs_f64()
-        ));
-        Ok(Seen { case, starts, events, answers, identity, besieged, entered, asked, took })
+        let (events, took) = (std::mem::take(&mut link.told().events), since.elapsed());
+        let (image, names) = (&self.image.name, cases.iter().map(|case| case.name()).collect::<Vec<_>>().join(", "));
+        progress.message(&format!("lab: {image}, {names}: {} frames ({:.1} s)", events.len(), took.as_secs_f64()));
+        let starts = starts(cases, began, (&events, took));
+        Ok(Seen { case: up_in, starts, answers, identity, besieged, entered, asked })
     }
 }
 

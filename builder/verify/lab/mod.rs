@@ -35,7 +35,6 @@ use case::{Case, Opens};
 use exam::{Seen, Subject};
 use frame::{Said, Segment, echo};
 use hosts::Hosts;
-use link::Event;
 use report::{Exposure, Finding, Moment, Report, Start, Step};
 
 use crate::digest::Digest;
@@ -51,7 +50,7 @@ pub fn report(subject: &Subject, disk: Digest, seen: &[Seen]) -> Report {
         steps.push(exposure(told, &hosts));
     }
     steps.extend(seen.iter().flat_map(attacked));
-    steps.extend(seen.iter().map(|seen| start(seen, &hosts)));
+    steps.extend(seen.iter().flat_map(|seen| started(seen, &hosts)));
     steps.extend(clones(seen));
     Report {
         image: subject.image.name.clone(),
@@ -134,26 +133,38 @@ fn attacked(seen: &Seen) -> Vec<Step> {
     steps
 }
 
-/// From power-on, nothing was said that nobody may hear.
-fn start(seen: &Seen, hosts: &Hosts) -> Step {
-    let mut findings = judge::said(&seen.events, hosts, seen.case);
-    if seen.case.opens() != Opens::Nothing {
-        for (at, (began, milestones)) in seen.starts.iter().enumerate() {
-            let until = seen.starts.get(at + 1).map_or(Duration::MAX, |(began, _)| *began);
-            let of = |event: &&Event| (*began..until).contains(&event.at);
-            let events: Vec<Event> = seen.events.iter().filter(of).cloned().collect();
-            findings.extend(judge::early(&events, hosts, milestones.at("locked")));
+/// In each start of each case, nothing was said that nobody may hear, from power-on.
+fn started(seen: &Seen, hosts: &Hosts) -> Vec<Step> {
+    let mut steps: Vec<Step> = Vec::new();
+    for starts in seen.starts.chunk_by(|one, next| one.case == next.case) {
+        let Some(last) = starts.last() else { continue };
+        let case = last.case;
+        let mut findings = Vec::new();
+        for start in starts {
+            findings.extend(judge::said(&start.events, hosts, case));
+            if case.opens() != Opens::Nothing {
+                findings.extend(judge::early(&start.events, hosts, start.milestones.at("locked")));
+            }
         }
+        if case == seen.case {
+            findings.extend(units(seen));
+            findings.extend(room(seen));
+        }
+        let is_cut = case == Case::PowerCut && starts.len() == 1;
+        if case.is_healthy() && !is_cut && last.milestones.at("serving").is_none() {
+            let (subject, found) = ("console".to_owned(), "it never said that it serves".to_owned());
+            findings.push(Finding { subject, found, wanted: "that it does".to_owned(), at: None });
+        }
+        let frames: usize = starts.iter().map(|start| start.events.len()).sum();
+        steps.push(Step {
+            id: case.name().to_owned(),
+            title: format!("silent but for what is open, {}", case.title()),
+            looked: format!("{frames} frames from power-on"),
+            took: starts.iter().map(|start| start.took).sum(),
+            findings,
+        });
     }
-    findings.extend(units(seen));
-    findings.extend(room(seen));
-    Step {
-        id: seen.case.name().to_owned(),
-        title: format!("silent but for what is open, {}", seen.case.title()),
-        looked: format!("{} frames from power-on", seen.events.len()),
-        took: seen.took,
-        findings,
-    }
+    steps
 }
 
 /// What is to fail fails, and nothing else does.
@@ -164,14 +175,7 @@ fn units(seen: &Seen) -> Vec<Finding> {
         Some(unit) if failed.contains(&unit) => Vec::new(),
         Some(unit) => vec![finding(format!("failed units: {}", failed.join(" ")), format!("{unit} among them"))],
         None if !seen.case.is_healthy() => Vec::new(),
-        None => {
-            let mut findings: Vec<Finding> =
-                failed.iter().map(|unit| finding(format!("{unit} failed"), "no failed unit".to_owned())).collect();
-            if seen.at("serving").is_none() {
-                findings.push(finding("its console never said that it serves".to_owned(), "that it does".to_owned()));
-            }
-            findings
-        }
+        None => failed.iter().map(|unit| finding(format!("{unit} failed"), "no failed unit".to_owned())).collect(),
     }
 }
 
@@ -187,7 +191,8 @@ fn room(seen: &Seen) -> Option<Finding> {
 
 /// Two machines of one image share nothing that is a machine's own.
 fn clones(seen: &[Seen]) -> Option<Step> {
-    let [one, other, ..] = seen else { return None };
+    let mut whole = seen.iter().filter(|seen| seen.case.is_healthy());
+    let (one, other) = (whole.next()?, whole.next()?);
     let own = |key: &String| !["failed", "administrator", "room"].contains(&key.as_str());
     let mut findings = Vec::new();
     for (key, value) in one.identity.iter().filter(|(key, _)| own(key)) {
@@ -197,9 +202,11 @@ fn clones(seen: &[Seen]) -> Option<Step> {
         }
     }
     let keys: BTreeSet<&String> = one.identity.keys().filter(|key| own(key)).collect();
-    for wanted in ["machine-id", "ssh_host_ed25519_key", "random-seed"] {
-        if !keys.iter().any(|key| *key == wanted) {
-            let (subject, found) = (wanted.to_owned(), "the machine has none".to_owned());
+    for (wanted, seen) in
+        ["machine-id", "ssh_host_ed25519_key", "random-seed"].iter().flat_map(|key| [(key, one), (key, other)])
+    {
+        if !seen.identity.contains_key(*wanted) {
+            let (subject, found) = ((*wanted).to_owned(), format!("the machine of {} has none", seen.case.name()));
             findings.push(Finding { subject, found, wanted: "one of its own".to_owned(), at: None });
         }
     }
@@ -249,8 +256,16 @@ fn shown((host, guest, answers): &(hosts::Host, IpAddr, scan::Answers)) -> Expos
 
 /// When it came where, and when each port first refused anybody and was first open to anybody.
 fn moments(seen: &Seen, hosts: &Hosts) -> Vec<Start> {
+    let moments = |start: &exam::Start| {
+        let milestones = start.milestones.all().into_iter().map(|(what, at)| Moment { what: what.to_owned(), at });
+        Start { case: start.case.name().to_owned(), milestones: milestones.collect(), ports: ports(start, hosts) }
+    };
+    seen.starts.iter().map(moments).collect()
+}
+
+fn ports(start: &exam::Start, hosts: &Hosts) -> Vec<Moment> {
     let mut ports: Vec<Moment> = Vec::new();
-    for event in &seen.events {
+    for event in &start.events {
         let (Said::Tcp { from, kind, .. }, true) = (&event.heard.said, hosts.who(event.heard.destination).is_some())
         else {
             continue;
@@ -265,11 +280,5 @@ fn moments(seen: &Seen, hosts: &Hosts) -> Vec<Start> {
             ports.push(Moment { what, at: event.at });
         }
     }
-    let mut starts: Vec<Start> = Vec::new();
-    for (_, milestones) in &seen.starts {
-        let milestones = milestones.all().into_iter().map(|(what, at)| Moment { what: what.to_owned(), at });
-        let ports = if starts.is_empty() { std::mem::take(&mut ports) } else { Vec::new() };
-        starts.push(Start { case: seen.case.name().to_owned(), milestones: milestones.collect(), ports });
-    }
-    starts
+    ports
 }

@@ -13,6 +13,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 use super::attempt;
 use super::call::Doorway;
 use super::frame::{Ends, Said, Segment};
@@ -105,6 +107,17 @@ struct Attacker<'a> {
     ends: Ends,
 }
 
+/// Somebody who has made as many attempts as must not lead to a ban.
+#[derive(Debug)]
+struct AtLimit<'a> {
+    attacker: Attacker<'a>,
+    /// What answered him before.
+    open: Vec<u16>,
+    /// When he began, and until when he is let be.
+    since: Duration,
+    until: Duration,
+}
+
 impl Attacker<'_> {
     fn ban(&self, after: Duration) -> Ban {
         let (jail, who) = (self.name.to_owned(), self.ends.source.to_string());
@@ -119,6 +132,14 @@ impl Attacker<'_> {
         let subject = format!("{} against {}", self.name, self.ends.source);
         Finding { subject, found: found.into(), wanted: wanted.into(), at: None }
     }
+}
+
+/// An address of each of those who are never banned.
+pub fn ignored(fail2ban: &Fail2ban) -> Vec<IpAddr> {
+    let first = |entry: &String| {
+        entry.parse().or_else(|_| entry.parse().map(|network: IpNet| network.hosts().next().unwrap_or(network.addr())))
+    };
+    fail2ban.ignore.iter().filter_map(|entry| first(entry).ok()).collect()
 }
 
 impl<'a> Siege<'a> {
@@ -160,27 +181,63 @@ impl<'a> Siege<'a> {
         let untried = self.fail2ban.jails.keys().filter(|name| !attackers.iter().any(|one| one.name == name.as_str()));
         let mut besieged = Besieged { untried: untried.cloned().collect(), ..Besieged::default() };
         let mut banned = Vec::new();
+        // While one is let be, the next comes to his limit.
+        let mut before: Option<AtLimit<'_>> = None;
         for attacker in attackers {
-            let is_banned = match &attacker.jail.attempt {
-                Some(Attempt::Bans(other)) => self.comes_back((&attacker, other), running, &mut besieged)?,
-                _ => self.tries(&attacker, running, &mut besieged)?,
-            };
-            let (said, at) = (if is_banned { "banned" } else { "not as it should be" }, self.link.now().as_secs_f64());
-            self.progress
-                .verbose(&format!("lab: {} against {}: {said} ({at:.1} s)", attacker.name, attacker.ends.source));
-            match is_banned {
-                true => banned.push(attacker),
-                false => self.explain(&attacker, running)?,
+            if let Some(Attempt::Bans(other)) = &attacker.jail.attempt {
+                let is_banned = self.comes_back((&attacker, other), running, &mut besieged)?;
+                self.tell((attacker, is_banned), running, &mut banned)?;
+                continue;
             }
+            let next = self.up_to_the_limit(&attacker, &mut besieged)?;
+            if next.is_none() {
+                self.tell((attacker, false), running, &mut banned)?;
+            }
+            if let Some(one) = std::mem::replace(&mut before, next) {
+                let is_banned = self.one_more(&one, running, &mut besieged)?;
+                self.tell((one.attacker, is_banned), running, &mut banned)?;
+            }
+        }
+        if let Some(one) = before {
+            let is_banned = self.one_more(&one, running, &mut besieged)?;
+            self.tell((one.attacker, is_banned), running, &mut banned)?;
+        }
+        if let Some(attacker) = banned.iter().find(|attacker| !matches!(attacker.jail.attempt, Some(Attempt::Bans(_))))
+        {
+            self.ignored(attacker, &mut besieged.findings)?;
         }
         self.outlast(&banned, "after all of them", &mut besieged.findings)?;
         running.done("systemctl restart fail2ban && until fail2ban-client ping; do sleep 1; done", RESTART)?;
         self.outlast(&banned, "after fail2ban was restarted", &mut besieged.findings)?;
         running.reboot()?;
         running.done("systemctl is-system-running --wait; until fail2ban-client ping; do sleep 1; done", REBOOT)?;
+        let (failed, _) = running.ask("systemctl --failed --plain --no-legend | cut -d' ' -f1", RESTART)?;
+        let finding = |unit: &str| Finding {
+            subject: "systemd".to_owned(),
+            found: format!("{unit} failed when the machine was restarted"),
+            wanted: "no failed unit".to_owned(),
+            at: None,
+        };
+        besieged.findings.extend(failed.lines().map(finding));
         self.outlast(&banned, "after the machine was restarted", &mut besieged.findings)?;
         self.end(&banned, running, &mut besieged.findings)?;
         Ok(besieged)
+    }
+
+    /// Says whether he was banned, and if so, counts him among those.
+    fn tell(
+        &self,
+        (attacker, is_banned): (Attacker<'a>, bool),
+        running: &mut Running,
+        banned: &mut Vec<Attacker<'a>>,
+    ) -> Result<(), SiegeError> {
+        let (said, at) = (if is_banned { "banned" } else { "not as it should be" }, self.link.now().as_secs_f64());
+        self.progress.verbose(&format!("lab: {} against {}: {said} ({at:.1} s)", attacker.name, attacker.ends.source));
+        match is_banned {
+            true => banned.push(attacker),
+            false => self.explain(&attacker, running)?,
+        }
+        Ok(())
     }
 
     /// Prints what the machine itself has to say of an attacker who was not banned, or not as he should have been.
@@ -230,20 +287,29 @@ impl<'a> Siege<'a> {
         Some(Attacker { name, jail, attempt, port, ends: self.hosts.attacker(nth, port, guest)? })
     }
 
-    /// Up to the limit is not banned, one more is; whether it came to that.
-    fn tries(
+    /// Makes as many attempts as must not lead to a ban; none, if he was not answered before.
+    fn up_to_the_limit(
         &self,
-        attacker: &Attacker<'_>,
-        running: &mut Running,
+        attacker: &Attacker<'a>,
         besieged: &mut Besieged,
-    ) -> Result<bool, SiegeError> {
-        let Some(open) = self.open_at_first(attacker, besieged)? else { return Ok(false) };
+    ) -> Result<Option<AtLimit<'a>>, SiegeError> {
+        let Some(open) = self.open_at_first(attacker, besieged)? else { return Ok(None) };
         let since = self.link.now();
         for _ in 1..attacker.jail.tries {
             self.attempt(attacker)?;
         }
+        Ok(Some(AtLimit { attacker: attacker.clone(), open, since, until: self.link.now() + NOT_YET }))
+    }
+
+    /// Up to the limit is not banned, one more is; whether it came to that.
+    fn one_more(
+        &self,
+        AtLimit { attacker, open, since, until }: &AtLimit<'_>,
+        running: &mut Running,
+        besieged: &mut Besieged,
+    ) -> Result<bool, SiegeError> {
         if attacker.jail.tries > 1 {
-            self.link.wait(NOT_YET, |_| false);
+            self.link.wait(until.saturating_sub(self.link.now()), |_| false);
             if !self.is_answered(&attacker.ends, attacker.port)? {
                 let found = format!("banned after {} attempts at most", attacker.jail.tries - 1);
                 besieged.findings.push(attacker.finding(found, format!("{} attempts let be", attacker.jail.tries - 1)));
@@ -251,7 +317,7 @@ impl<'a> Siege<'a> {
             }
         }
         let said = self.attempt(attacker)?;
-        let (last, took) = (self.link.now(), self.link.now().saturating_sub(since));
+        let (last, took) = (self.link.now(), self.link.now().saturating_sub(*since));
         if !self.falls_silent(attacker)? {
             let late = if took.as_secs() > u64::from(attacker.jail.window) {
                 format!(
@@ -271,7 +337,7 @@ impl<'a> Siege<'a> {
             besieged.findings.push(finding);
             return Ok(false);
         }
-        besieged.findings.extend(self.closed(attacker, &open)?);
+        besieged.findings.extend(self.closed(attacker, open)?);
         besieged.bans.push(attacker.ban(after));
         Ok(true)
     }
@@ -319,6 +385,27 @@ impl<'a> Siege<'a> {
         besieged.findings.extend(self.closed(attacker, &open)?);
         besieged.bans.push(attacker.ban(after));
         Ok(true)
+    }
+
+    /// Those whom the recipe never bans do what another was banned for, and once more: they are answered.
+    fn ignored(&self, like: &Attacker<'_>, findings: &mut Vec<Finding>) -> Result<(), SiegeError> {
+        let [v4, _, v6] = self.hosts.guests();
+        for source in ignored(self.fail2ban) {
+            let guest = if source.is_ipv4() { v4 } else { v6 };
+            let Some(ends) = self.hosts.somebody(source, like.port, guest) else { continue };
+            let one = Attacker { ends, ..like.clone() };
+            for _ in 0..=one.jail.tries {
+                self.attempt(&one)?;
+            }
+            self.link.wait(NOT_YET, |_| false);
+            let is_let_be = self.is_answered(&ends, one.port)?;
+            self.progress
+                .verbose(&format!("lab: {} against {source}, who is ignored: answered: {is_let_be}", one.name));
+            if !is_let_be {
+                findings.push(one.finding("banned", "an answer: the recipe says that it is never banned"));
+            }
+        }
+        Ok(())
     }
 
     /// Those who were banned are out, and others are not.
