@@ -14,7 +14,7 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use anyhow::Context;
@@ -82,7 +82,7 @@ pub struct Verify {
     /// Write an in-toto statement for each image into this folder, IMAGE.intoto.json: to be signed, and attached to it.
     #[arg(long, value_name = "DIR")]
     statements: Option<PathBuf>,
-    /// How many machines run side by side; default: one more than there are processors, at most five, since they often wait.
+    /// How many machines run side by side; default: one for each processor, at most four.
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=16))]
     jobs: Option<u8>,
     /// Where the images lie; default: images/ of the project.
@@ -126,8 +126,7 @@ impl Verify {
             true => Party::of(project, self.fleet.as_deref(), (&bench, &subjects))?,
             false => None,
         };
-        let seen = bench.all(&subjects, &self.chosen())?;
-        let mut functions = party.map_or_else(|| Ok(BTreeMap::new()), |party| party.asked(&bench))?;
+        let (seen, mut functions) = bench.all(&subjects, &self.chosen(), party)?;
         let mut reports = Vec::new();
         for ((image, subject), seen) in images.iter().zip(&subjects).zip(seen) {
             let cannot = || format!("cannot read {}", image.folder.display());
@@ -204,7 +203,7 @@ impl Verify {
     }
 
     fn side_by_side(&self) -> usize {
-        self.jobs.map_or_else(|| processors().clamp(1, 4) + 1, usize::from)
+        self.jobs.map_or_else(|| processors().clamp(1, 4), usize::from)
     }
 
     /// Writes the files that were asked for.
@@ -236,6 +235,13 @@ fn cannot_write(path: &Path) -> String {
 /// The disk that is started.
 const DISK: &str = "disk.raw";
 
+/// Of each image, what it was asked that it is for.
+type Functions = BTreeMap<String, Vec<Step>>;
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Where machines are examined.
 struct Bench<'a> {
     workshop: &'a Workshop,
@@ -266,8 +272,13 @@ impl Bench<'_> {
         Host { namespace: self.workshop.namespace, toolbox: &self.toolbox.root, scratch }
     }
 
-    /// Each subject in each case; in the order of both.
-    fn all(&self, subjects: &[Subject], cases: &[Case]) -> anyhow::Result<Vec<Vec<Seen>>> {
+    /// Each subject in each case, in the order of both; and what the machines of a fleet were asked.
+    fn all(
+        &self,
+        subjects: &[Subject],
+        cases: &[Case],
+        party: Option<Party<'_>>,
+    ) -> anyhow::Result<(Vec<Vec<Seen>>, Functions)> {
         // The first machine takes longest, so that of every image comes first.
         let mut work: Vec<(usize, Vec<Case>)> = Vec::new();
         for case in cases {
@@ -281,6 +292,7 @@ impl Bench<'_> {
             }
         }
         let (next, seen) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+        let (party, functions) = (Mutex::new(party), Mutex::new(BTreeMap::new()));
         thread::scope(|scope| {
             let worker = || -> anyhow::Result<()> {
                 while let Some((at, cases)) = work.get(next.fetch_add(1, Ordering::Relaxed)) {
@@ -288,8 +300,14 @@ impl Bench<'_> {
                     if one.is_err() {
                         // Nobody begins another one.
                         next.store(work.len(), Ordering::Relaxed);
+                        drop(locked(&party).take());
                     }
-                    seen.lock().unwrap_or_else(PoisonError::into_inner).push((*at, one?));
+                    locked(&seen).push((*at, one?));
+                }
+                // While others have their last machines yet.
+                let last = locked(&party).take();
+                if let Some(party) = last {
+                    *locked(&functions) = party.asked(self)?;
                 }
                 Ok(())
             };
@@ -305,7 +323,7 @@ impl Bench<'_> {
         for (at, one) in seen {
             all[at].push(one);
         }
-        Ok(all)
+        Ok((all, functions.into_inner().unwrap_or_else(PoisonError::into_inner)))
     }
 
     fn one(&self, subject: &Subject, cases: &[Case]) -> anyhow::Result<Seen> {

@@ -12,7 +12,7 @@ use std::process::{Command, Output};
 use serde_json::Value;
 
 use super::boot::Place;
-use super::{checkout, images, repository};
+use super::{Layout, checkout, images, repository};
 use crate::harness::project::GOLDSMITH;
 
 fn goldsmith(project: &Path, arguments: &[&str]) -> Output {
@@ -121,14 +121,59 @@ enum Spoils {
     File(&'static str, &'static str),
     /// Lines of the recipe.
     Recipe(&'static str),
+    /// A host key that comes with the image, and is kept by whoever has been told nothing.
+    HostKey,
+    /// A password of root's.
+    Password,
+    /// Somebody whom the recipe never bans, and a file that is read later bans too.
+    Ignored,
 }
 
-use Spoils::{File, Firewall, Jails, Recipe};
+use Spoils::{File, Firewall, HostKey, Ignored, Jails, Password, Recipe};
+
+impl Spoils {
+    /// Files of the image that it puts there, each with what `overlay.toml` says of it.
+    fn files(&self) -> Vec<(&'static str, String, &'static str)> {
+        match self {
+            Firewall(lines) => {
+                let path = "etc/systemd/system/goldsmith-firewall.service.d/zz-mutant.conf";
+                vec![(path, format!("[Service]\n{lines}\n"), "")]
+            }
+            Ignored => Jails("[DEFAULT]\nignoreip = 127.0.0.1\n").files(),
+            Jails(text) => vec![("etc/fail2ban/jail.d/zz-mutant.local", (*text).to_owned(), "")],
+            File(path, text) => vec![(path, (*text).to_owned(), "")],
+            Recipe(_) => vec![("etc/mutant", "only a file\n".to_owned(), "")],
+            HostKey => {
+                let made = "ssh-keygen -q -t ed25519 -N '' -f /tmp/key && cat /tmp/key && cat /tmp/key.pub";
+                let made = goldsmith(repository(), &["shell", "db", "--", "sh", "-c", made]);
+                let end = "-----END OPENSSH PRIVATE KEY-----\n";
+                let text = String::from_utf8(made.stdout).expect("UTF-8");
+                let (key, public) = text.split_once(end).expect("a key");
+                vec![
+                    ("usr/share/mutant/ssh_host_ed25519_key", format!("{key}{end}"), "mode = \"0600\"\n"),
+                    ("usr/share/mutant/ssh_host_ed25519_key.pub", public.to_owned(), ""),
+                    (
+                        "etc/ssh/sshd_config.d/00-aa-mutant.conf",
+                        "HostKey /usr/share/mutant/ssh_host_ed25519_key\n".to_owned(),
+                        "",
+                    ),
+                ]
+            }
+            Password => {
+                let shadow = Layout::of(images(), "db").tree()["etc/shadow"].bytes.clone();
+                let text = String::from_utf8(shadow).expect("UTF-8");
+                let given = text.replace("root:*:", "root:$y$j9T$mutant$mutantmutantmutantmutantmutantmutantmutant:");
+                assert_ne!(text, given, "root is not locked by an asterisk");
+                vec![("etc/shadow", given, "mode = \"0640\"\ngroup = \"shadow\"\n")]
+            }
+        }
+    }
+}
 
 const TOLD: &[&str] = &["told"];
 const ATTACKED: &[&str] = &["attacked"];
 
-const MUTANTS: [Mutant; 13] = [
+const MUTANTS: [Mutant; 16] = [
     Mutant {
         name: "a-port-too-many",
         spoils: Firewall("ExecStartPost=/usr/sbin/iptables -I INPUT -p tcp --dport 8081 -j ACCEPT"),
@@ -183,6 +228,28 @@ const MUTANTS: [Mutant; 13] = [
         cases: &["told", "untold"],
         step: "clones",
         finding: "both have 0123456789abcdef0123456789abcdef",
+    },
+    Mutant {
+        name: "one-host-key-for-all",
+        spoils: HostKey,
+        cases: &["untold", "nonsense"],
+        step: "clones",
+        finding: "ssh_host_ed25519_key",
+    },
+    Mutant {
+        name: "a-password-for-all",
+        spoils: Password,
+        cases: &["no-firewall"],
+        step: "audit",
+        finding: "a password",
+    },
+    // The recipe says that somebody is never banned; a file that is read later says that nobody is.
+    Mutant {
+        name: "bans-of-the-ignored",
+        spoils: Ignored,
+        cases: ATTACKED,
+        step: "bans",
+        finding: "an answer: the recipe says that it is never banned",
     },
     Mutant {
         name: "bans-block-nothing",
@@ -244,24 +311,21 @@ fn every_mutant_of_the_database_is_rejected() {
     let only = std::env::var("MUTANT").unwrap_or_default();
     let mut missed = Vec::new();
     for Mutant { name, spoils, cases, step, finding } in MUTANTS.iter().filter(|mutant| mutant.name.contains(&only)) {
-        let root = project.path().join("overlays").join(name).join("root");
+        let overlay = project.path().join("overlays").join(name);
         let mut recipe = format!("from = \"db\"\noverlays = [\"{name}\"]\n");
-        let (path, text) = match spoils {
-            Firewall(lines) => {
-                let path = "etc/systemd/system/goldsmith-firewall.service.d/zz-mutant.conf";
-                (path, format!("[Service]\n{lines}\n"))
-            }
-            Jails(text) => ("etc/fail2ban/jail.d/zz-mutant.local", (*text).to_owned()),
-            File(path, text) => (*path, (*text).to_owned()),
-            Recipe(lines) => {
-                recipe.push_str(lines);
-                ("etc/mutant", "only a file\n".to_owned())
-            }
-        };
-        let file = root.join(path);
-        fs::create_dir_all(file.parent().expect("a folder")).expect("a directory");
-        fs::write(file, text).expect("a file");
-        fs::write(root.with_file_name("overlay.toml"), "description = \"Spoils one thing\"\n").expect("a file");
+        match spoils {
+            Recipe(lines) => recipe.push_str(lines),
+            Ignored => recipe.push_str("[fail2ban]\nignore = [\"10.1.0.201\"]\n"),
+            _ => {}
+        }
+        let mut description = "description = \"Spoils one thing\"\n".to_owned();
+        for (path, text, mode) in spoils.files() {
+            let file = overlay.join("root").join(path);
+            fs::create_dir_all(file.parent().expect("a folder")).expect("a directory");
+            fs::write(file, text).expect("a file");
+            description.push_str(&format!("[[entry]]\npath = \"{path}\"\nwhy = \"a mutant\"\n{mode}"));
+        }
+        fs::write(overlay.join("overlay.toml"), description).expect("a file");
         fs::write(project.path().join(format!("recipes/{name}.toml")), recipe).expect("a file");
         fs::copy(repository().join("images/db.lock"), project.path().join(format!("images/{name}.lock")))
             .expect("a lock to begin with");

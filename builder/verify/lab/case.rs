@@ -194,13 +194,19 @@ impl Case {
     /// What the hypervisor asks of its init, so that it is broken and not a byte of its image is another one.
     pub fn credentials(self) -> Vec<String> {
         if self == Self::FullDisk {
+            // Reserved first, which takes no time, and then what that leaves.
             let unit = "[Unit]\nDefaultDependencies=no\nAfter=local-fs.target systemd-growfs-root.service\nBefore=sysinit.target\n\
-                        [Service]\nType=oneshot\nExecStart=-/bin/dd if=/dev/zero of=/var/full bs=1M\n";
+                        [Service]\nType=oneshot\n\
+                        ExecStart=-/bin/sh -c 'fallocate -l $$(df --output=avail -B1 /var | tail -n 1) /var/full'\n\
+                        ExecStart=-/bin/dd if=/dev/zero of=/var/fuller bs=64k\n";
+            // Who has no room for what it is told has no network to wait for, and does so for two minutes.
+            let wait = "[Service]\nExecStart=\nExecStart=/usr/lib/systemd/systemd-networkd-wait-online --timeout=20\n";
             // (A drop-in of the same name as the errand's would be in its place.)
             let wanted = "[Unit]\nWants=full.service\n";
             return vec![
                 errand::credential("systemd.extra-unit.full.service", unit),
                 errand::credential("systemd.unit-dropin.sysinit.target~full", wanted),
+                errand::credential("systemd.unit-dropin.systemd-networkd-wait-online.service~full", wait),
             ];
         }
         let drop_in = match self {
