@@ -302,10 +302,10 @@ const MUTANTS: [Mutant; 16] = [
     },
 ];
 
-/// Each is built, started and asked: three to eight minutes a mutant; `MUTANT=bans cargo test …`, those of that name alone.
-/// `cargo test --release --test main every_mutant_of_the_database -- --ignored --nocapture`
+/// Each is built, started and asked: two to five minutes a mutant; `MUTANT=bans cargo test …`, those of that name alone.
+/// `cargo test --release --test main mutant -- --ignored --nocapture`
 #[test]
-#[ignore = "an hour and a quarter"]
+#[ignore = "an hour"]
 fn every_mutant_of_the_database_is_rejected() {
     let project = checkout();
     let only = std::env::var("MUTANT").unwrap_or_default();
@@ -345,4 +345,28 @@ fn every_mutant_of_the_database_is_rejected() {
         assert!(cleaned.status.success(), "{}", String::from_utf8_lossy(&cleaned.stderr));
     }
     assert_eq!(missed, [""; 0], "not rejected, or not for what is wrong with them");
+}
+
+/// The API says that it answers what it does not: the machines of the fleet are started, asked, and that is found.
+/// `cargo test --release --test main mutant -- --ignored --nocapture`
+#[test]
+#[ignore = "four minutes"]
+fn a_mutant_that_promises_another_answer_is_rejected() {
+    let project = checkout();
+    let recipe = project.path().join("recipes/api.toml");
+    let text = fs::read_to_string(&recipe).expect("a recipe");
+    let (promise, other) = ("contains = \"from afar\"", "contains = \"from nowhere\"");
+    assert_eq!(text.matches(promise).count(), 1);
+    fs::write(&recipe, text.replace(promise, other)).expect("a recipe");
+    for verb in [&["lock", "api"][..], &["build"]] {
+        let done = goldsmith(project.path(), verb);
+        assert!(done.status.success(), "{verb:?}:\n{}", String::from_utf8_lossy(&done.stderr));
+    }
+    let _place = Place::take();
+    let done = goldsmith(project.path(), &["verify", "--function", "--case", "no-firewall"]);
+    let said = String::from_utf8_lossy(&done.stdout).into_owned();
+    println!("{said}{}", String::from_utf8_lossy(&done.stderr));
+    assert_eq!(done.status.code(), Some(1), "{said}");
+    assert!(said.contains("FAILED function") && said.contains("wanted 200, and in it from nowhere"), "{said}");
+    assert_eq!(said.matches("FAILED").count(), 1, "{said}");
 }
