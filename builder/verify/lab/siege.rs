@@ -310,7 +310,7 @@ impl<'a> Siege<'a> {
     ) -> Result<bool, SiegeError> {
         if attacker.jail.tries > 1 {
             self.link.wait(until.saturating_sub(self.link.now()), |_| false);
-            if !self.is_answered(&attacker.ends, attacker.port)? {
+            if !self.answers_soon(&attacker.ends, attacker.port)? {
                 let found = format!("banned after {} attempts at most", attacker.jail.tries - 1);
                 besieged.findings.push(attacker.finding(found, format!("{} attempts let be", attacker.jail.tries - 1)));
                 return Ok(false);
@@ -355,7 +355,7 @@ impl<'a> Siege<'a> {
         for time in 1..=attacker.jail.tries {
             if time > 1 {
                 running.done(&lets_go, RESTART)?;
-                if !self.is_answered(&attacker.ends, attacker.port)? {
+                if !self.answers_soon(&attacker.ends, attacker.port)? {
                     let found = format!("still silent after ban {} by {other} was lifted", time - 1);
                     besieged.findings.push(attacker.finding(found, "an answer"));
                     return Ok(false);
@@ -398,7 +398,7 @@ impl<'a> Siege<'a> {
                 self.attempt(&one)?;
             }
             self.link.wait(NOT_YET, |_| false);
-            let is_let_be = self.is_answered(&ends, one.port)?;
+            let is_let_be = self.answers_soon(&ends, one.port)?;
             self.progress
                 .verbose(&format!("lab: {} against {source}, who is ignored: answered: {is_let_be}", one.name));
             if !is_let_be {
@@ -421,7 +421,7 @@ impl<'a> Siege<'a> {
         }
         if let Some(attacker) = banned.first()
             && let Some(ends) = self.hosts.attacker(NOBODY, attacker.port, attacker.ends.destination)
-            && !self.is_answered(&ends, attacker.port)?
+            && !self.answers_soon(&ends, attacker.port)?
         {
             let found = format!("{} is silent to {}, who has done nothing, {when}", attacker.port, ends.source);
             findings.push(attacker.finding(found, "bans of those alone who were banned"));
@@ -459,9 +459,8 @@ impl<'a> Siege<'a> {
 
     /// The ports that answer an attacker who has done nothing yet; none, and a finding, if that which he attacks does not.
     fn open_at_first(&self, attacker: &Attacker<'_>, besieged: &mut Besieged) -> Result<Option<Vec<u16>>, SiegeError> {
-        let open = self.open_to(attacker)?;
-        if open.contains(&attacker.port) {
-            return Ok(Some(open));
+        if self.answers_soon(&attacker.ends, attacker.port)? {
+            return Ok(Some(self.open_to(attacker)?));
         }
         let found = format!("tcp {} was silent before any attempt", attacker.port);
         besieged.findings.push(attacker.finding(found, "an answer to somebody who has done nothing yet"));
@@ -482,7 +481,9 @@ impl<'a> Siege<'a> {
         let answered = self.answered(&open.iter().map(|port| (attacker.ends, *port)).collect::<Vec<_>>())?;
         for port in open {
             let closes = attacker.jail.scope == Scope::All || attacker.jail.ports.contains(port);
-            match (answered.contains(&(attacker.ends, *port)), closes) {
+            let answers =
+                answered.contains(&(attacker.ends, *port)) || !closes && self.answers_soon(&attacker.ends, *port)?;
+            match (answers, closes) {
                 (true, true) => {
                     findings
                         .push(attacker.finding(format!("tcp {port} still answers"), "silence: it is banned from it"));
@@ -527,6 +528,19 @@ impl<'a> Siege<'a> {
         let told = self.link.told();
         let to = |event: &&Event| event.heard.destination == attacker.ends.source;
         Ok(is_answered && told.events[before..].iter().filter(to).any(|event| opens(&event.heard.said)))
+    }
+
+    /// Whether a port answers somebody who is not banned: who is, is silent for much longer than this waits, and a machine that
+    /// has much to do loses one or the other question.
+    fn answers_soon(&self, ends: &Ends, port: u16) -> Result<bool, SiegeError> {
+        let until = self.link.now() + SOON;
+        while !self.is_answered(ends, port)? {
+            if self.link.now() > until {
+                return Ok(false);
+            }
+            self.link.wait(ANSWER, |_| false);
+        }
+        Ok(true)
     }
 
     /// Whether a port answers somebody.
