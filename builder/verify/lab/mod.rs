@@ -191,7 +191,8 @@ fn room(seen: &Seen) -> Option<Finding> {
 
 /// Two machines of one image share nothing that is a machine's own.
 fn clones(seen: &[Seen]) -> Option<Step> {
-    let mut whole = seen.iter().filter(|seen| seen.case.is_healthy());
+    // Who has no network, or no room, makes nothing of its own.
+    let mut whole = seen.iter().filter(|seen| seen.case.opens() != Opens::Nothing && seen.case != Case::FullDisk);
     let (one, other) = (whole.next()?, whole.next()?);
     let own = |key: &String| !["failed", "administrator", "room"].contains(&key.as_str());
     let mut findings = Vec::new();

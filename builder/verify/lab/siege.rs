@@ -2,10 +2,12 @@
 //!
 //! ```text
 //! a jail, an attacker ─▶ tries - 1 attempts ─▶ still answered? ─▶ one more ─▶ silent? where the ban says, by that jail?
+//! who is ignored      ─▶ as many attempts, and one more ─▶ still answered?
 //! all attackers       ─▶ fail2ban is restarted ─▶ still silent? ─▶ the machine is ─▶ still silent? ─▶ later than all bans: answered?
 //! ```
 //!
 //! Each attacker has an address of its own, so that the second is banned while the first is, and those who come later are not.
+//! While one is let be at his limit, the next comes to his.
 
 use std::io;
 use std::net::IpAddr;
@@ -333,7 +335,8 @@ impl<'a> Siege<'a> {
             return Ok(false);
         }
         let after = self.link.now().saturating_sub(last);
-        if let Some(finding) = self.listed(attacker, running)? {
+        // A limit may have silenced it before the ban does.
+        if let Some(finding) = self.listed_soon(attacker, running)? {
             besieged.findings.push(finding);
             return Ok(false);
         }
@@ -371,10 +374,7 @@ impl<'a> Siege<'a> {
             }
         }
         let last = self.link.now();
-        let mut finding = self.listed(attacker, running)?;
-        while finding.is_some() && self.link.now() < last + SOON {
-            finding = self.listed(attacker, running)?;
-        }
+        let finding = self.listed_soon(attacker, running)?;
         let after = self.link.now().saturating_sub(last);
         if let Some(finding) = finding {
             besieged.findings.push(finding);
@@ -505,6 +505,16 @@ impl<'a> Siege<'a> {
         let is_listed = said.split_whitespace().any(|word| word == source);
         let found = format!("the jail lists {}", said.split_whitespace().collect::<Vec<_>>().join(" "));
         Ok((!is_listed).then(|| attacker.finding(found, "this jail's ban")))
+    }
+
+    /// The same, soon.
+    fn listed_soon(&self, attacker: &Attacker<'_>, running: &mut Running) -> Result<Option<Finding>, SiegeError> {
+        let until = self.link.now() + SOON;
+        let mut finding = self.listed(attacker, running)?;
+        while finding.is_some() && self.link.now() < until {
+            finding = self.listed(attacker, running)?;
+        }
+        Ok(finding)
     }
 
     /// Whether it is not answered any more, soon.
