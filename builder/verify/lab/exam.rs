@@ -108,10 +108,10 @@ const LINGER: Duration = Duration::from_secs(2);
 const IDENTITY: &str = "
     echo \"machine-id $(cat /etc/machine-id)\"
     sshd -T 2>/dev/null | sed -n 's/^hostkey //p' | while read -r key; do
-        echo \"$(basename $key) $(ssh-keygen -lf $key | cut -d' ' -f2)\"
+        echo \"host-key:$key $(ssh-keygen -lf $key | cut -d' ' -f2)\"
     done
     find /var/lib/goldsmith /run/goldsmith -type f -name '*cert*' | sort | while read file; do
-        echo \"$(basename $file) $(sha256sum <$file | cut -c1-64)\"
+        echo \"$file $(sha256sum <$file | cut -c1-64)\"
     done
     echo \"random-seed $(sha256sum </var/lib/systemd/random-seed | cut -c1-64)\"
     echo \"room $(df --output=avail -k /var | tail -n 1 | xargs)\"
