@@ -411,9 +411,10 @@ impl<'a> Siege<'a> {
     /// Those who were banned are out, and others are not.
     fn outlast(&self, banned: &[Attacker<'_>], when: &str, findings: &mut Vec<Finding>) -> Result<(), SiegeError> {
         let all: Vec<(Ends, u16)> = banned.iter().map(|attacker| (attacker.ends, attacker.port)).collect();
-        let until = self.link.now() + SOON;
         let mut answered = self.answered(&all)?;
-        while !answered.is_empty() && self.link.now() < until {
+        if !answered.is_empty() {
+            // Asked twice and no more: whoever asks without end is silenced by a limit, which is no ban.
+            self.link.wait(SOON, |_| false);
             answered = self.answered(&answered)?;
         }
         for attacker in banned.iter().filter(|attacker| answered.contains(&(attacker.ends, attacker.port))) {
