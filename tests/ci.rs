@@ -34,6 +34,20 @@ fn what_is_written_is_what_the_system_takes() {
     }
 }
 
+/// So are those of this project itself.
+#[test]
+fn our_own_workflows_are_what_the_system_takes() {
+    let schema: Value = serde_json::from_str(SYSTEMS[0].2).expect("JSON");
+    let validator = jsonschema::validator_for(&schema).expect("a schema");
+    for name in ["ci", "proof"] {
+        let path = format!("{}/.github/workflows/{name}.yml", env!("CARGO_MANIFEST_DIR"));
+        let text = std::fs::read_to_string(path).expect("a workflow");
+        let file: Value = serde_saphyr::from_str(&text).expect("YAML");
+        let errors: Vec<String> = validator.iter_errors(&file).map(|error| error.to_string()).collect();
+        assert!(errors.is_empty(), "{name}: {errors:?}");
+    }
+}
+
 /// Each call of `goldsmith` in the files uses a verb and flags that there are.
 #[test]
 fn what_is_written_calls_goldsmith_as_it_is_called() {
