@@ -412,10 +412,12 @@ impl<'a> Siege<'a> {
     fn outlast(&self, banned: &[Attacker<'_>], when: &str, findings: &mut Vec<Finding>) -> Result<(), SiegeError> {
         let all: Vec<(Ends, u16)> = banned.iter().map(|attacker| (attacker.ends, attacker.port)).collect();
         let mut answered = self.answered(&all)?;
-        if !answered.is_empty() {
-            // Asked twice and no more: whoever asks without end is silenced by a limit, which is no ban.
-            self.link.wait(SOON, |_| false);
+        // Asked a few times, and more rarely each time: whoever asks without end is silenced by a limit, which is no ban.
+        let mut pause = Duration::from_secs(1);
+        while !answered.is_empty() && pause < SOON {
+            self.link.wait(pause, |_| false);
             answered = self.answered(&answered)?;
+            pause *= 2;
         }
         for attacker in banned.iter().filter(|attacker| answered.contains(&(attacker.ends, attacker.port))) {
             findings.push(attacker.finding(format!("not banned any more {when}"), "a ban that lasts"));
